@@ -1,0 +1,259 @@
+import { writeFileSync } from "node:fs";
+import { dirname, join, resolve } from "node:path";
+import { fileURLToPath } from "node:url";
+import { get } from "node:http";
+import { AppError } from "@sallyport/runtime";
+import { demoTarget, forgetDemoTarget, prepareDemoTarget, seedDemoTarget, type DemoTarget } from "./demo-target.ts";
+import { prepareAccounts, type Account } from "./accounts.ts";
+import { prepareKeys, preparePassword, type KeyFiles } from "./keys.ts";
+import { forgetLayout, layoutOf, prepareLayout, type Layout } from "./layout.ts";
+import { connectNats, ensureStreams, findNatsServer, prepareNats, type NatsSetup } from "./nats.ts";
+import { preparePki, type Pki } from "./pki.ts";
+import { DEFAULT_PORTS, SERVICE_NAMES, takenPorts, type Ports, type ServiceName } from "./ports.ts";
+import { configurationOf, EDGE_INSTANCE } from "./service-config.ts";
+import { Supervisor, type ProcessSpec } from "./supervisor.ts";
+
+const REPOSITORY = resolve(dirname(fileURLToPath(import.meta.url)), "../../..");
+
+export interface StackOptions {
+  readonly stateDir: string;
+  readonly ports?: Ports;
+  readonly fresh?: boolean;
+  /** The folder that `catalog` applies when nothing was ever applied. */
+  readonly catalogFolder?: string;
+  /** Bytes that FRAMES may hold. */
+  readonly framesMaxBytes?: number;
+  /** Leave out services (benchmarks, fault tests). */
+  readonly services?: readonly ServiceName[];
+  /** Overrides merged into a service's configuration, section by section. */
+  readonly overrides?: Partial<Record<ServiceName, Record<string, unknown>>>;
+  readonly logLevel?: string;
+  readonly onEvent?: (line: string) => void;
+}
+
+/** A running local deployment. */
+export interface Stack {
+  readonly layout: Layout;
+  readonly ports: Ports;
+  readonly pki: Pki;
+  readonly keys: KeyFiles;
+  readonly nats: NatsSetup;
+  readonly target: DemoTarget;
+  readonly accounts: readonly Account[];
+  readonly supervisor: Supervisor;
+  stop(): Promise<void>;
+}
+
+/**
+ * Starts everything on embedded defaults: bus, demo target, identity provider, services, edge. Problems that a person
+ * can mend (no nats-server, a taken port, an unwritable folder) are AppErrors with the way out.
+ */
+export async function startStack(options: StackOptions): Promise<Stack> {
+  const ports = options.ports ?? DEFAULT_PORTS;
+  const stateDir = resolve(options.stateDir);
+  const layout = layoutOf(stateDir);
+  const natsServer = requireNatsServer();
+  if (options.fresh === true) {
+    forgetDemoTarget(stateDir);
+    forgetLayout(layout);
+  }
+  makeState(layout);
+  await requirePorts(ports);
+
+  const wanted = options.services ?? SERVICE_NAMES;
+  const instanceOf = (service: ServiceName): string => (service === "edge-postgres" ? EDGE_INSTANCE : service);
+  const members = new Map<string, string>([["admin", "admin"]]);
+  for (const service of SERVICE_NAMES) {
+    members.set(instanceOf(service), service === "edge-postgres" ? "edge" : service);
+  }
+  const nats = prepareNats(layout, ports.nats, members);
+  const pki = await preparePki(layout.pki, [...SERVICE_NAMES, "idp"]);
+  const keys = prepareKeys(layout.keys);
+  const accounts = prepareAccounts(layout);
+  const target = demoTarget({
+    stateDir,
+    port: ports.postgres,
+    superuserPassword: preparePassword(layout.secrets, "postgres-superuser").password,
+    appPassword: preparePassword(layout.secrets, "orders-password").password,
+  });
+  const supervisor = new Supervisor(layout.logs, options.onEvent ?? (() => undefined));
+  const stack: Stack = {
+    layout,
+    ports,
+    pki,
+    keys,
+    nats,
+    target,
+    accounts,
+    supervisor,
+    stop: () =>
+      supervisor.stopAll([
+        ["edge-postgres"],
+        ["identity", "catalog", "policy", "approval", "masking", "audit", "idp"],
+        ["nats-server", "postgres"],
+      ]),
+  };
+  try {
+    await Promise.all([
+      supervisor.start(natsSpec(natsServer, nats.configFile)).then(() => prepareStreams(nats, options.framesMaxBytes)),
+      supervisor.start(prepareDemoTarget(stateDir, target)).then(() => seedDemoTarget(target)),
+      supervisor.start(idpSpec(stack)),
+    ]);
+    const context = { ...stack, catalogFolder: options.catalogFolder ?? join(REPOSITORY, "deploy/local/catalog") };
+    await Promise.all(
+      wanted.map((service) => {
+        const configuration = merge(configurationOf(service, context), options.overrides?.[service] ?? {});
+        if (options.logLevel !== undefined) configuration["log"] = { level: options.logLevel };
+        return supervisor.start(serviceSpec(service, layout, configuration, ports));
+      }),
+    );
+    return stack;
+  } catch (error) {
+    await stack.stop();
+    throw error;
+  }
+}
+
+function requireNatsServer(): string {
+  const found = findNatsServer();
+  if (found !== undefined) return found;
+  throw new AppError(
+    "failed-precondition",
+    "local.start",
+    "nats-server is not installed. Install it with: apt-get install nats-server (as root), then start again.",
+  );
+}
+
+function makeState(layout: Layout): void {
+  try {
+    prepareLayout(layout);
+    writeFileSync(join(layout.root, ".writable"), "");
+  } catch (cause) {
+    throw new AppError(
+      "failed-precondition",
+      "local.start",
+      `The state folder ${layout.root} cannot be written (${(cause as NodeJS.ErrnoException).code}). Make it writable, or name another with --state FOLDER.`,
+      { cause },
+    );
+  }
+}
+
+async function requirePorts(ports: Ports): Promise<void> {
+  const taken = await takenPorts(ports);
+  if (taken.length === 0) return;
+  const list = taken.map(({ name, port }) => `${port} (${name})`).join(", ");
+  throw new AppError(
+    "failed-precondition",
+    "local.start",
+    `Taken by another program: ${list}. Is Sallyport running already? Stop what listens there (\`ss -ltnp\` names it), or move all ports with --port-base N.`,
+  );
+}
+
+async function prepareStreams(nats: NatsSetup, framesMaxBytes: number | undefined): Promise<void> {
+  const connection = await connectNats(nats.url, nats.identity("admin"));
+  try {
+    await ensureStreams(connection, { framesMaxBytes: framesMaxBytes ?? 20 * 1024 ** 3 });
+  } finally {
+    await connection.close();
+  }
+}
+
+function natsSpec(command: string, configFile: string): ProcessSpec {
+  return {
+    name: "nats-server",
+    command,
+    args: ["-c", configFile],
+    ready: async () => undefined,
+    restart: true,
+  };
+}
+
+function idpSpec(stack: Stack): ProcessSpec {
+  const configFile = join(stack.layout.config, "idp.json");
+  writeJson(configFile, configurationOf("idp", { ...stack, catalogFolder: "" }));
+  return {
+    name: "idp",
+    command: process.execPath,
+    args: [join(REPOSITORY, "deploy/local/src/idp/main.ts")],
+    env: serviceEnvironment(stack.layout, configFile),
+    ready: (signal) => untilListening(stack.ports.idp, signal),
+    restart: true,
+  };
+}
+
+function serviceSpec(
+  service: ServiceName,
+  layout: Layout,
+  configuration: Record<string, unknown>,
+  ports: Ports,
+): ProcessSpec {
+  const configFile = join(layout.config, `${service}.json`);
+  writeJson(configFile, configuration);
+  return {
+    name: service,
+    command: process.execPath,
+    args: [join(REPOSITORY, "services", service, "src/main.ts")],
+    env: serviceEnvironment(layout, configFile),
+    ready: (signal) => untilReady(ports.metrics[service], signal),
+    restart: true,
+  };
+}
+
+function serviceEnvironment(layout: Layout, configFile: string): Record<string, string> {
+  return {
+    SALLYPORT_CONFIG: configFile,
+    SALLYPORT_STATE: layout.root,
+    SALLYPORT_EXIT_WITH_PARENT: "1",
+    NODE_NO_WARNINGS: "1",
+    NODE_COMPILE_CACHE: join(layout.root, "compile-cache"),
+  };
+}
+
+/** A service's metrics port also says whether it is ready. */
+async function untilReady(port: number, signal: AbortSignal): Promise<void> {
+  while (!signal.aborted) {
+    const status = await new Promise<number>((done) => {
+      const request = get({ host: "127.0.0.1", port, path: "/ready", timeout: 500 }, (response) => {
+        response.resume();
+        done(response.statusCode ?? 0);
+      });
+      request.on("error", () => done(0));
+      request.on("timeout", () => request.destroy());
+    });
+    if (status === 200) return;
+    await new Promise((resolve) => setTimeout(resolve, 25));
+  }
+}
+
+async function untilListening(port: number, signal: AbortSignal): Promise<void> {
+  const { connect } = await import("node:net");
+  while (!signal.aborted) {
+    const open = await new Promise<boolean>((done) => {
+      const socket = connect({ host: "127.0.0.1", port }, () => {
+        socket.destroy();
+        done(true);
+      });
+      socket.on("error", () => done(false));
+    });
+    if (open) return;
+    await new Promise((resolve) => setTimeout(resolve, 25));
+  }
+}
+
+function writeJson(path: string, value: unknown): void {
+  writeFileSync(path, JSON.stringify(value, null, 2) + "\n", { mode: 0o600 });
+}
+
+function merge(base: Record<string, unknown>, overrides: Record<string, unknown>): Record<string, unknown> {
+  const result = { ...base };
+  for (const [key, value] of Object.entries(overrides)) {
+    const before = result[key];
+    result[key] = isSection(before) && isSection(value) ? merge(before, value) : value;
+  }
+  return result;
+}
+
+function isSection(value: unknown): value is Record<string, unknown> {
+  return typeof value === "object" && value !== null && !Array.isArray(value);
+}
+
