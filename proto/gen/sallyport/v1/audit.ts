@@ -102,7 +102,48 @@ export interface ReplayItem {
   atUs: number;
   kind: RecordKind;
   /** values of classes that the reader may not see are masked */
-  body: RecordBody | undefined;
+  body:
+    | RecordBody
+    | undefined;
+  /** FrameToClient decoded for people: what the client was shown, in order; the same masking as in `body` */
+  shown: Shown[];
+}
+
+/** One thing that a client was shown, independent of its protocol. */
+export interface Shown {
+  what:
+    | { $case: "columns"; value: ShownColumns }
+    | { $case: "row"; value: ShownRow }
+    | //
+    /** what ended a command: `SELECT 5` */
+    { $case: "tag"; value: string }
+    | { $case: "message"; value: ShownMessage }
+    | //
+    /** terminal or COPY text */
+    { $case: "text"; value: string }
+    | undefined;
+}
+
+export interface ShownColumns {
+  names: string[];
+}
+
+export interface ShownRow {
+  cells: ShownCell[];
+}
+
+export interface ShownCell {
+  /** absent: NULL */
+  text?: string | undefined;
+}
+
+/** An error or a notice. */
+export interface ShownMessage {
+  severity: string;
+  code: string;
+  message: string;
+  detail: string;
+  hint: string;
 }
 
 export interface TailRequest {
@@ -1305,7 +1346,7 @@ export const ReplayRequest: MessageFns<ReplayRequest> = {
 };
 
 function createBaseReplayItem(): ReplayItem {
-  return { sessionId: "", seq: 0, atUs: 0, kind: 0, body: undefined };
+  return { sessionId: "", seq: 0, atUs: 0, kind: 0, body: undefined, shown: [] };
 }
 
 export const ReplayItem: MessageFns<ReplayItem> = {
@@ -1324,6 +1365,9 @@ export const ReplayItem: MessageFns<ReplayItem> = {
     }
     if (message.body !== undefined) {
       RecordBody.encode(message.body, writer.uint32(42).fork()).join();
+    }
+    for (const v of message.shown) {
+      Shown.encode(v!, writer.uint32(50).fork()).join();
     }
     return writer;
   },
@@ -1381,6 +1425,14 @@ export const ReplayItem: MessageFns<ReplayItem> = {
             message.body = RecordBody.decode(reader, reader.uint32());
             continue;
           }
+          case 6: {
+            if (tag !== 50) {
+              break;
+            }
+
+            message.shown.push(Shown.decode(reader, reader.uint32()));
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -1408,6 +1460,7 @@ export const ReplayItem: MessageFns<ReplayItem> = {
         : 0,
       kind: isSet(object.kind) ? recordKindFromJSON(object.kind) : 0,
       body: isSet(object.body) ? RecordBody.fromJSON(object.body) : undefined,
+      shown: globalThis.Array.isArray(object?.shown) ? object.shown.map((e: any) => Shown.fromJSON(e)) : [],
     };
   },
 
@@ -1428,6 +1481,9 @@ export const ReplayItem: MessageFns<ReplayItem> = {
     if (message.body !== undefined) {
       obj.body = RecordBody.toJSON(message.body);
     }
+    if (message.shown?.length) {
+      obj.shown = message.shown.map((e) => Shown.toJSON(e));
+    }
     return obj;
   },
 
@@ -1443,6 +1499,507 @@ export const ReplayItem: MessageFns<ReplayItem> = {
     message.body = (object.body !== undefined && object.body !== null)
       ? RecordBody.fromPartial(object.body)
       : undefined;
+    message.shown = object.shown?.map((e) => Shown.fromPartial(e)) || [];
+    return message;
+  },
+};
+
+function createBaseShown(): Shown {
+  return { what: undefined };
+}
+
+export const Shown: MessageFns<Shown> = {
+  encode(message: Shown, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    switch (message.what?.$case) {
+      case "columns":
+        ShownColumns.encode(message.what.value, writer.uint32(10).fork()).join();
+        break;
+      case "row":
+        ShownRow.encode(message.what.value, writer.uint32(18).fork()).join();
+        break;
+      case "tag":
+        writer.uint32(26).string(message.what.value);
+        break;
+      case "message":
+        ShownMessage.encode(message.what.value, writer.uint32(34).fork()).join();
+        break;
+      case "text":
+        writer.uint32(42).string(message.what.value);
+        break;
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): Shown {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseShown();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.what = { $case: "columns", value: ShownColumns.decode(reader, reader.uint32()) };
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.what = { $case: "row", value: ShownRow.decode(reader, reader.uint32()) };
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.what = { $case: "tag", value: reader.string() };
+            continue;
+          }
+          case 4: {
+            if (tag !== 34) {
+              break;
+            }
+
+            message.what = { $case: "message", value: ShownMessage.decode(reader, reader.uint32()) };
+            continue;
+          }
+          case 5: {
+            if (tag !== 42) {
+              break;
+            }
+
+            message.what = { $case: "text", value: reader.string() };
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): Shown {
+    return {
+      what: isSet(object.columns)
+        ? { $case: "columns", value: ShownColumns.fromJSON(object.columns) }
+        : isSet(object.row)
+        ? { $case: "row", value: ShownRow.fromJSON(object.row) }
+        : isSet(object.tag)
+        ? { $case: "tag", value: globalThis.String(object.tag) }
+        : isSet(object.message)
+        ? { $case: "message", value: ShownMessage.fromJSON(object.message) }
+        : isSet(object.text)
+        ? { $case: "text", value: globalThis.String(object.text) }
+        : undefined,
+    };
+  },
+
+  toJSON(message: Shown): unknown {
+    const obj: any = {};
+    if (message.what?.$case === "columns") {
+      obj.columns = ShownColumns.toJSON(message.what.value);
+    } else if (message.what?.$case === "row") {
+      obj.row = ShownRow.toJSON(message.what.value);
+    } else if (message.what?.$case === "tag") {
+      obj.tag = message.what.value;
+    } else if (message.what?.$case === "message") {
+      obj.message = ShownMessage.toJSON(message.what.value);
+    } else if (message.what?.$case === "text") {
+      obj.text = message.what.value;
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<Shown>): Shown {
+    return Shown.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<Shown>): Shown {
+    const message = createBaseShown();
+    switch (object.what?.$case) {
+      case "columns": {
+        if (object.what?.value !== undefined && object.what?.value !== null) {
+          message.what = { $case: "columns", value: ShownColumns.fromPartial(object.what.value) };
+        }
+        break;
+      }
+      case "row": {
+        if (object.what?.value !== undefined && object.what?.value !== null) {
+          message.what = { $case: "row", value: ShownRow.fromPartial(object.what.value) };
+        }
+        break;
+      }
+      case "tag": {
+        if (object.what?.value !== undefined && object.what?.value !== null) {
+          message.what = { $case: "tag", value: object.what.value };
+        }
+        break;
+      }
+      case "message": {
+        if (object.what?.value !== undefined && object.what?.value !== null) {
+          message.what = { $case: "message", value: ShownMessage.fromPartial(object.what.value) };
+        }
+        break;
+      }
+      case "text": {
+        if (object.what?.value !== undefined && object.what?.value !== null) {
+          message.what = { $case: "text", value: object.what.value };
+        }
+        break;
+      }
+    }
+    return message;
+  },
+};
+
+function createBaseShownColumns(): ShownColumns {
+  return { names: [] };
+}
+
+export const ShownColumns: MessageFns<ShownColumns> = {
+  encode(message: ShownColumns, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    for (const v of message.names) {
+      writer.uint32(10).string(v!);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): ShownColumns {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseShownColumns();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.names.push(reader.string());
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): ShownColumns {
+    return { names: globalThis.Array.isArray(object?.names) ? object.names.map((e: any) => globalThis.String(e)) : [] };
+  },
+
+  toJSON(message: ShownColumns): unknown {
+    const obj: any = {};
+    if (message.names?.length) {
+      obj.names = message.names;
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<ShownColumns>): ShownColumns {
+    return ShownColumns.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<ShownColumns>): ShownColumns {
+    const message = createBaseShownColumns();
+    message.names = object.names?.map((e) => e) || [];
+    return message;
+  },
+};
+
+function createBaseShownRow(): ShownRow {
+  return { cells: [] };
+}
+
+export const ShownRow: MessageFns<ShownRow> = {
+  encode(message: ShownRow, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    for (const v of message.cells) {
+      ShownCell.encode(v!, writer.uint32(10).fork()).join();
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): ShownRow {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseShownRow();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.cells.push(ShownCell.decode(reader, reader.uint32()));
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): ShownRow {
+    return {
+      cells: globalThis.Array.isArray(object?.cells) ? object.cells.map((e: any) => ShownCell.fromJSON(e)) : [],
+    };
+  },
+
+  toJSON(message: ShownRow): unknown {
+    const obj: any = {};
+    if (message.cells?.length) {
+      obj.cells = message.cells.map((e) => ShownCell.toJSON(e));
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<ShownRow>): ShownRow {
+    return ShownRow.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<ShownRow>): ShownRow {
+    const message = createBaseShownRow();
+    message.cells = object.cells?.map((e) => ShownCell.fromPartial(e)) || [];
+    return message;
+  },
+};
+
+function createBaseShownCell(): ShownCell {
+  return { text: undefined };
+}
+
+export const ShownCell: MessageFns<ShownCell> = {
+  encode(message: ShownCell, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.text !== undefined) {
+      writer.uint32(10).string(message.text);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): ShownCell {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseShownCell();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.text = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): ShownCell {
+    return { text: isSet(object.text) ? globalThis.String(object.text) : undefined };
+  },
+
+  toJSON(message: ShownCell): unknown {
+    const obj: any = {};
+    if (message.text !== undefined) {
+      obj.text = message.text;
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<ShownCell>): ShownCell {
+    return ShownCell.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<ShownCell>): ShownCell {
+    const message = createBaseShownCell();
+    message.text = object.text ?? undefined;
+    return message;
+  },
+};
+
+function createBaseShownMessage(): ShownMessage {
+  return { severity: "", code: "", message: "", detail: "", hint: "" };
+}
+
+export const ShownMessage: MessageFns<ShownMessage> = {
+  encode(message: ShownMessage, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.severity !== "") {
+      writer.uint32(10).string(message.severity);
+    }
+    if (message.code !== "") {
+      writer.uint32(18).string(message.code);
+    }
+    if (message.message !== "") {
+      writer.uint32(26).string(message.message);
+    }
+    if (message.detail !== "") {
+      writer.uint32(34).string(message.detail);
+    }
+    if (message.hint !== "") {
+      writer.uint32(42).string(message.hint);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): ShownMessage {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseShownMessage();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.severity = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.code = reader.string();
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.message = reader.string();
+            continue;
+          }
+          case 4: {
+            if (tag !== 34) {
+              break;
+            }
+
+            message.detail = reader.string();
+            continue;
+          }
+          case 5: {
+            if (tag !== 42) {
+              break;
+            }
+
+            message.hint = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): ShownMessage {
+    return {
+      severity: isSet(object.severity) ? globalThis.String(object.severity) : "",
+      code: isSet(object.code) ? globalThis.String(object.code) : "",
+      message: isSet(object.message) ? globalThis.String(object.message) : "",
+      detail: isSet(object.detail) ? globalThis.String(object.detail) : "",
+      hint: isSet(object.hint) ? globalThis.String(object.hint) : "",
+    };
+  },
+
+  toJSON(message: ShownMessage): unknown {
+    const obj: any = {};
+    if (message.severity !== "") {
+      obj.severity = message.severity;
+    }
+    if (message.code !== "") {
+      obj.code = message.code;
+    }
+    if (message.message !== "") {
+      obj.message = message.message;
+    }
+    if (message.detail !== "") {
+      obj.detail = message.detail;
+    }
+    if (message.hint !== "") {
+      obj.hint = message.hint;
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<ShownMessage>): ShownMessage {
+    return ShownMessage.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<ShownMessage>): ShownMessage {
+    const message = createBaseShownMessage();
+    message.severity = object.severity ?? "";
+    message.code = object.code ?? "";
+    message.message = object.message ?? "";
+    message.detail = object.detail ?? "";
+    message.hint = object.hint ?? "";
     return message;
   },
 };
