@@ -1,0 +1,78 @@
+import { isUtf8 } from "node:buffer";
+import { WireFault } from "./fault.ts";
+
+/** Reads one message's body, `bytes[at, end)`; every read past `end` is a WireFault that names the message. */
+export class BodyReader {
+  at: number;
+  readonly #what: string;
+  readonly #bytes: Buffer;
+  readonly #end: number;
+
+  constructor(what: string, bytes: Buffer, at: number, end: number) {
+    this.#what = what;
+    this.#bytes = bytes;
+    this.at = at;
+    this.#end = end;
+  }
+
+  get left(): number {
+    return this.#end - this.at;
+  }
+
+  byte(): number {
+    return this.#bytes[this.#advance(1)] as number;
+  }
+
+  int16(): number {
+    return this.#bytes.readInt16BE(this.#advance(2));
+  }
+
+  uint16(): number {
+    return this.#bytes.readUInt16BE(this.#advance(2));
+  }
+
+  int32(): number {
+    return this.#bytes.readInt32BE(this.#advance(4));
+  }
+
+  uint32(): number {
+    return this.#bytes.readUInt32BE(this.#advance(4));
+  }
+
+  /** A view, not a copy. */
+  take(length: number): Buffer {
+    const from = this.#advance(length);
+    return this.#bytes.subarray(from, from + length);
+  }
+
+  /** A number of things of at least `size` bytes each: refused when they cannot all be here. */
+  counted(count: number, size: number): number {
+    if (count < 0 || count * size > this.left) throw this.fault(`${count} entries do not fit`);
+    return count;
+  }
+
+  /** A zero-terminated string. Invalid UTF-8 is refused: what we read must be what the server reads. */
+  text(): string {
+    const zero = this.#bytes.indexOf(0, this.at);
+    if (zero < 0 || zero >= this.#end) throw this.fault("string without its end");
+    const view = this.#bytes.subarray(this.at, zero);
+    this.at = zero + 1;
+    if (!isUtf8(view)) throw new WireFault(`${this.#what}: text is not valid UTF-8`, "22021");
+    return view.toString("utf8");
+  }
+
+  done(): void {
+    if (this.at !== this.#end) throw this.fault(`${this.left} bytes too many`);
+  }
+
+  fault(problem: string): WireFault {
+    return new WireFault(`${this.#what}: ${problem}`);
+  }
+
+  #advance(n: number): number {
+    const from = this.at;
+    if (n < 0 || from + n > this.#end) throw this.fault("ends too early");
+    this.at = from + n;
+    return from;
+  }
+}

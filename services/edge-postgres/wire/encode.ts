@@ -1,0 +1,101 @@
+import { Backend, Frontend } from "./message-table.ts";
+import type { TransactionStatus } from "./backend.ts";
+
+/** Encoders of the few messages that the gateway itself says. Layouts: see the decoders. */
+
+function message(type: number, body: Buffer): Buffer {
+  const bytes = Buffer.allocUnsafe(5 + body.length);
+  bytes[0] = type;
+  bytes.writeUInt32BE(4 + body.length, 1);
+  body.copy(bytes, 5);
+  return bytes;
+}
+
+const text = (...strings: readonly string[]): Buffer => Buffer.from(strings.map((s) => `${s}\0`).join(""), "utf8");
+/** A zero byte would end a string early. */
+const clean = (value: string): string => value.replaceAll("\0", "�");
+
+function int32(...values: readonly number[]): Buffer {
+  const bytes = Buffer.allocUnsafe(4 * values.length);
+  values.forEach((value, i) => bytes.writeUInt32BE(value >>> 0, 4 * i));
+  return bytes;
+}
+
+// What a server says
+
+export const AUTHENTICATION_OK = message(Backend.authentication, int32(0));
+export const AUTHENTICATION_CLEARTEXT = message(Backend.authentication, int32(3));
+export const BIND_COMPLETE = message(Backend.bindComplete, Buffer.alloc(0));
+
+const ready = (status: TransactionStatus): Buffer => message(Backend.readyForQuery, Buffer.from(status));
+export const READY: Readonly<Record<TransactionStatus, Buffer>> = { I: ready("I"), T: ready("T"), E: ready("E") };
+
+export const encodeParameterStatus = (name: string, value: string): Buffer =>
+  message(Backend.parameterStatus, text(clean(name), clean(value)));
+
+export const encodeBackendKeyData = (processId: number, secret: Buffer): Buffer =>
+  message(Backend.backendKeyData, Buffer.concat([int32(processId), secret]));
+
+/** `minor`: the newest minor version of major 3 that is spoken here; `unknown`: `_pq_.` options that are not. */
+export const encodeNegotiateProtocolVersion = (version: number, unknown: readonly string[]): Buffer =>
+  message(Backend.negotiateProtocolVersion, Buffer.concat([int32(version, unknown.length), text(...unknown)]));
+
+export const encodeNotification = (processId: number, channel: string, payload: string): Buffer =>
+  message(Backend.notificationResponse, Buffer.concat([int32(processId), text(channel, payload)]));
+
+export interface Report {
+  readonly severity: "ERROR" | "FATAL" | "NOTICE" | "WARNING";
+  /** five characters, see the README's table */
+  readonly sqlstate: string;
+  readonly message: string;
+  readonly detail?: string | undefined;
+  readonly hint?: string | undefined;
+}
+
+/** ErrorResponse for ERROR and FATAL, else NoticeResponse. */
+export function encodeReport(report: Report): Buffer {
+  const fields = [`S${report.severity}`, `V${report.severity}`, `C${report.sqlstate}`, `M${clean(report.message)}`];
+  if (report.detail !== undefined && report.detail !== "") fields.push(`D${clean(report.detail)}`);
+  if (report.hint !== undefined && report.hint !== "") fields.push(`H${clean(report.hint)}`);
+  const isError = report.severity === "ERROR" || report.severity === "FATAL";
+  return message(
+    isError ? Backend.errorResponse : Backend.noticeResponse,
+    Buffer.concat([text(...fields), Buffer.alloc(1)]),
+  );
+}
+
+// What a client says
+
+const EMPTY = Buffer.alloc(0);
+export const SYNC = message(Frontend.sync, EMPTY);
+export const FLUSH = message(Frontend.flush, EMPTY);
+export const TERMINATE = message(Frontend.terminate, EMPTY);
+
+export const encodePassword = (password: string): Buffer => message(Frontend.password, text(password));
+
+export const encodeQuery = (sql: string): Buffer => message(Frontend.query, text(sql));
+
+export const encodeDescribePortal = (portal: string): Buffer =>
+  message(Frontend.describe, Buffer.concat([Buffer.from("P"), text(portal)]));
+
+export const encodeCloseStatement = (name: string): Buffer =>
+  message(Frontend.close, Buffer.concat([Buffer.from("S"), text(name)]));
+
+export const encodeParse = (statement: string, sql: string): Buffer =>
+  message(Frontend.parse, Buffer.concat([text(statement, sql), Buffer.alloc(2)]));
+
+/** No parameters, results as text. */
+export const encodeBind = (portal: string, statement: string): Buffer =>
+  message(Frontend.bind, Buffer.concat([text(portal, statement), Buffer.alloc(6)]));
+
+export const encodeExecute = (portal: string): Buffer =>
+  message(Frontend.execute, Buffer.concat([text(portal), int32(0)]));
+
+export const encodeCopyFail = (reason: string): Buffer => message(Frontend.copyFail, text(clean(reason)));
+
+/** SASLInitialResponse: string mechanism, int32 length, bytes. */
+export const encodeSaslInitial = (mechanism: string, data: Buffer): Buffer =>
+  message(Frontend.password, Buffer.concat([text(mechanism), int32(data.length), data]));
+
+/** SASLResponse: bytes. */
+export const encodeSaslResponse = (data: Buffer): Buffer => message(Frontend.password, data);
