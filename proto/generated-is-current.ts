@@ -26,7 +26,7 @@ function differences(committed: string, fresh: string): string[] {
   const here = new Set(filesBelow(committed));
   const there = new Set(filesBelow(fresh));
   const problems: string[] = [];
-  for (const file of here.union(there)) {
+  for (const file of new Set([...here, ...there])) {
     if (!here.has(file)) problems.push(`proto/gen/${file}: missing`);
     else if (!there.has(file)) problems.push(`proto/gen/${file}: no .proto file generates it`);
     else if (!readFileSync(join(committed, file)).equals(readFileSync(join(fresh, file)))) {
