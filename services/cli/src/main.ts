@@ -1,0 +1,16 @@
+#!/usr/bin/env node
+import { CommanderError } from "commander";
+import { EXIT } from "./exit-codes.ts";
+import { createProgram } from "./program.ts";
+
+const program = createProgram();
+for (const command of [program, ...program.commands]) command.exitOverride();
+// A reader that went away (`| head`) is not an error.
+process.stdout.on("error", () => process.exit(EXIT.ok));
+
+try {
+  await program.parseAsync();
+} catch (error) {
+  if (!(error instanceof CommanderError)) throw error;
+  process.exitCode = error.exitCode === 0 ? EXIT.ok : EXIT.usage;
+}
