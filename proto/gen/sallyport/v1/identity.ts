@@ -179,6 +179,15 @@ export interface RevokeResponse {
   asOf: number;
 }
 
+export interface ReinstateRequest {
+  principalId: string;
+  reason: string;
+}
+
+export interface ReinstateResponse {
+  asOf: number;
+}
+
 function createBaseAuthenticateRequest(): AuthenticateRequest {
   return { token: "", claimedUser: "", clientAddress: "" };
 }
@@ -2720,6 +2729,168 @@ export const RevokeResponse: MessageFns<RevokeResponse> = {
   },
 };
 
+function createBaseReinstateRequest(): ReinstateRequest {
+  return { principalId: "", reason: "" };
+}
+
+export const ReinstateRequest: MessageFns<ReinstateRequest> = {
+  encode(message: ReinstateRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.principalId !== "") {
+      writer.uint32(10).string(message.principalId);
+    }
+    if (message.reason !== "") {
+      writer.uint32(18).string(message.reason);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): ReinstateRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseReinstateRequest();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.principalId = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.reason = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): ReinstateRequest {
+    return {
+      principalId: isSet(object.principalId)
+        ? globalThis.String(object.principalId)
+        : isSet(object.principal_id)
+        ? globalThis.String(object.principal_id)
+        : "",
+      reason: isSet(object.reason) ? globalThis.String(object.reason) : "",
+    };
+  },
+
+  toJSON(message: ReinstateRequest): unknown {
+    const obj: any = {};
+    if (message.principalId !== "") {
+      obj.principalId = message.principalId;
+    }
+    if (message.reason !== "") {
+      obj.reason = message.reason;
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<ReinstateRequest>): ReinstateRequest {
+    return ReinstateRequest.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<ReinstateRequest>): ReinstateRequest {
+    const message = createBaseReinstateRequest();
+    message.principalId = object.principalId ?? "";
+    message.reason = object.reason ?? "";
+    return message;
+  },
+};
+
+function createBaseReinstateResponse(): ReinstateResponse {
+  return { asOf: 0 };
+}
+
+export const ReinstateResponse: MessageFns<ReinstateResponse> = {
+  encode(message: ReinstateResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.asOf !== 0) {
+      writer.uint32(8).uint64(message.asOf);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): ReinstateResponse {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseReinstateResponse();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 8) {
+              break;
+            }
+
+            message.asOf = longToNumber(reader.uint64());
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): ReinstateResponse {
+    return {
+      asOf: isSet(object.asOf)
+        ? globalThis.Number(object.asOf)
+        : isSet(object.as_of)
+        ? globalThis.Number(object.as_of)
+        : 0,
+    };
+  },
+
+  toJSON(message: ReinstateResponse): unknown {
+    const obj: any = {};
+    if (message.asOf !== 0) {
+      obj.asOf = Math.round(message.asOf);
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<ReinstateResponse>): ReinstateResponse {
+    return ReinstateResponse.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<ReinstateResponse>): ReinstateResponse {
+    const message = createBaseReinstateResponse();
+    message.asOf = object.asOf ?? 0;
+    return message;
+  },
+};
+
 /** For edges and services (mTLS). */
 export type IdentityServiceService = typeof IdentityServiceService;
 export const IdentityServiceService = {
@@ -2898,6 +3069,16 @@ export const AccessServiceService = {
     responseSerialize: (value: RevokeResponse): Buffer => Buffer.from(RevokeResponse.encode(value).finish()),
     responseDeserialize: (value: Buffer): RevokeResponse => RevokeResponse.decode(value),
   },
+  /** Lets an offboarded principal sign in again. What it had created stays withdrawn. */
+  reinstate: {
+    path: "/sallyport.v1.AccessService/Reinstate" as const,
+    requestStream: false as const,
+    responseStream: false as const,
+    requestSerialize: (value: ReinstateRequest): Buffer => Buffer.from(ReinstateRequest.encode(value).finish()),
+    requestDeserialize: (value: Buffer): ReinstateRequest => ReinstateRequest.decode(value),
+    responseSerialize: (value: ReinstateResponse): Buffer => Buffer.from(ReinstateResponse.encode(value).finish()),
+    responseDeserialize: (value: Buffer): ReinstateResponse => ReinstateResponse.decode(value),
+  },
 } as const;
 
 export interface AccessServiceServer extends UntypedServiceImplementation {
@@ -2915,6 +3096,8 @@ export interface AccessServiceServer extends UntypedServiceImplementation {
   /** Withdraws the token that the call is made with. */
   logout: handleUnaryCall<LogoutRequest, LogoutResponse>;
   revoke: handleUnaryCall<RevokeRequest, RevokeResponse>;
+  /** Lets an offboarded principal sign in again. What it had created stays withdrawn. */
+  reinstate: handleUnaryCall<ReinstateRequest, ReinstateResponse>;
 }
 
 export interface AccessServiceClient extends Client {
@@ -3071,6 +3254,22 @@ export interface AccessServiceClient extends Client {
     metadata: Metadata,
     options: Partial<CallOptions>,
     callback: (error: ServiceError | null, response: RevokeResponse) => void,
+  ): ClientUnaryCall;
+  /** Lets an offboarded principal sign in again. What it had created stays withdrawn. */
+  reinstate(
+    request: ReinstateRequest,
+    callback: (error: ServiceError | null, response: ReinstateResponse) => void,
+  ): ClientUnaryCall;
+  reinstate(
+    request: ReinstateRequest,
+    metadata: Metadata,
+    callback: (error: ServiceError | null, response: ReinstateResponse) => void,
+  ): ClientUnaryCall;
+  reinstate(
+    request: ReinstateRequest,
+    metadata: Metadata,
+    options: Partial<CallOptions>,
+    callback: (error: ServiceError | null, response: ReinstateResponse) => void,
   ): ClientUnaryCall;
 }
 
