@@ -375,6 +375,13 @@ export interface CommandAdmitted {
   parameters: Parameter[];
   resultFormats: number[];
   traceId: string;
+  /**
+   * 0: `text` and `parameters` are whole. Else bytes of the whole text: it is too long for one record, `text` is its
+   * beginning, and the FrameFromClient records of this command that came before hold the text and then every parameter's
+   * value, one behind the other; the lengths of the values stand in `parameter_lengths` (NULL as 0), `parameters` is empty.
+   */
+  textLength: number;
+  parameterLengths: number[];
 }
 
 export interface CommandDenied {
@@ -2311,6 +2318,8 @@ function createBaseCommandAdmitted(): CommandAdmitted {
     parameters: [],
     resultFormats: [],
     traceId: "",
+    textLength: 0,
+    parameterLengths: [],
   };
 }
 
@@ -2345,6 +2354,12 @@ export const CommandAdmitted: MessageFns<CommandAdmitted> = {
     }
     if (message.traceId !== "") {
       writer.uint32(82).string(message.traceId);
+    }
+    if (message.textLength !== 0) {
+      writer.uint32(88).uint64(message.textLength);
+    }
+    for (const v of message.parameterLengths) {
+      writer.uint32(96).uint32(v!);
     }
     return writer;
   },
@@ -2452,6 +2467,32 @@ export const CommandAdmitted: MessageFns<CommandAdmitted> = {
             message.traceId = reader.string();
             continue;
           }
+          case 11: {
+            if (tag !== 88) {
+              break;
+            }
+
+            message.textLength = longToNumber(reader.uint64());
+            continue;
+          }
+          case 12: {
+            if (tag === 96) {
+              message.parameterLengths.push(reader.uint32());
+
+              continue;
+            }
+
+            if (tag === 98) {
+              const end2 = reader.uint32() + reader.pos;
+              while (reader.pos < end2) {
+                message.parameterLengths.push(reader.uint32());
+              }
+
+              continue;
+            }
+
+            break;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -2502,6 +2543,16 @@ export const CommandAdmitted: MessageFns<CommandAdmitted> = {
         : isSet(object.trace_id)
         ? globalThis.String(object.trace_id)
         : "",
+      textLength: isSet(object.textLength)
+        ? globalThis.Number(object.textLength)
+        : isSet(object.text_length)
+        ? globalThis.Number(object.text_length)
+        : 0,
+      parameterLengths: globalThis.Array.isArray(object?.parameterLengths)
+        ? object.parameterLengths.map((e: any) => globalThis.Number(e))
+        : globalThis.Array.isArray(object?.parameter_lengths)
+        ? object.parameter_lengths.map((e: any) => globalThis.Number(e))
+        : [],
     };
   },
 
@@ -2537,6 +2588,12 @@ export const CommandAdmitted: MessageFns<CommandAdmitted> = {
     if (message.traceId !== "") {
       obj.traceId = message.traceId;
     }
+    if (message.textLength !== 0) {
+      obj.textLength = Math.round(message.textLength);
+    }
+    if (message.parameterLengths?.length) {
+      obj.parameterLengths = message.parameterLengths.map((e) => Math.round(e));
+    }
     return obj;
   },
 
@@ -2555,6 +2612,8 @@ export const CommandAdmitted: MessageFns<CommandAdmitted> = {
     message.parameters = object.parameters?.map((e) => Parameter.fromPartial(e)) || [];
     message.resultFormats = object.resultFormats?.map((e) => e) || [];
     message.traceId = object.traceId ?? "";
+    message.textLength = object.textLength ?? 0;
+    message.parameterLengths = object.parameterLengths?.map((e) => e) || [];
     return message;
   },
 };
