@@ -113,3 +113,12 @@ function canListen(port: number): Promise<boolean> {
     server.listen(port, "127.0.0.1", () => server.close(() => resolve(true)));
   });
 }
+
+/** The same ports, all moved by `by`. */
+export function shifted(ports: Ports, by: number): Ports {
+  const move = (value: unknown): unknown =>
+    typeof value === "number"
+      ? value + by
+      : Object.fromEntries(Object.entries(value as Record<string, number>).map(([name, port]) => [name, move(port)]));
+  return move(ports) as Ports;
+}

@@ -1,0 +1,72 @@
+import { parseArgs } from "node:util";
+import { resolve } from "node:path";
+import { AppError } from "@sallyport/runtime";
+import { hints } from "./hints.ts";
+import { DEFAULT_PORTS, shifted } from "./ports.ts";
+import { prepareProfiles } from "./profiles.ts";
+import { startStack, type Stack } from "./stack.ts";
+import { playStory } from "./story/play.ts";
+
+const USAGE = `npm start -- [options]
+  --exit            end after the story; exit 0 only if every step came out as told
+  --fresh           forget earlier state first
+  --no-story        only start the gateway
+  --state FOLDER    where state is kept (default .sallyport)
+  --port-base N     move every port: N is added to the defaults`;
+
+const options = readOptions();
+const started = performance.now();
+const stopped = Promise.withResolvers<string>();
+for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"] as const) process.on(signal, () => stopped.resolve(signal));
+
+let stack: Stack | undefined;
+try {
+  stack = await startStack({
+    stateDir: resolve(options.state),
+    fresh: options.fresh,
+    ports: shifted(DEFAULT_PORTS, options.portBase),
+    onEvent: (line) => console.error(`! ${line}`),
+  });
+  const profiles = await prepareProfiles(stack);
+  console.log(`Sallyport is ready after ${((performance.now() - started) / 1000).toFixed(1)} s.`);
+  const interrupted = stopped.promise.then(() => undefined);
+  const failed = options.story ? await Promise.race([playStory(stack, profiles, process.stdout), interrupted]) : [];
+  if (failed !== undefined && failed.length > 0) process.exitCode = 1;
+  if (failed !== undefined && !options.exit) {
+    console.log(hints(stack));
+    await stopped.promise;
+  }
+} catch (error) {
+  console.error(`\n${AppError.from(error, "local.start").message}`);
+  process.exitCode = 1;
+} finally {
+  await stack?.stop();
+}
+process.exit();
+
+function readOptions() {
+  try {
+    const { values } = parseArgs({
+      options: {
+        exit: { type: "boolean", default: false },
+        fresh: { type: "boolean", default: false },
+        "no-story": { type: "boolean", default: false },
+        state: { type: "string", default: ".sallyport" },
+        "port-base": { type: "string", default: "0" },
+        help: { type: "boolean", default: false },
+      },
+    });
+    const portBase = Number(values["port-base"]);
+    if (!Number.isInteger(portBase) || portBase < -14_000 || portBase > 45_000) {
+      throw new Error(`--port-base ${values["port-base"]}: a whole number from -14000 to 45000 is wanted.`);
+    }
+    if (values.help) {
+      console.log(USAGE);
+      process.exit(0);
+    }
+    return { exit: values.exit, fresh: values.fresh, story: !values["no-story"], state: values.state, portBase };
+  } catch (error) {
+    console.error(`${(error as Error).message}\n\n${USAGE}`);
+    process.exit(2);
+  }
+}

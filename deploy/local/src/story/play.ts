@@ -1,0 +1,50 @@
+import { bearer, call, connectApi } from "@sallyport/cli/api";
+import type { Profile } from "@sallyport/cli/home";
+import { AppError } from "@sallyport/runtime";
+import { deploymentOf } from "../profiles.ts";
+import type { Stack } from "../stack.ts";
+import { openLog } from "./log.ts";
+import { profileOf, type Scene } from "./scene.ts";
+import { STEPS } from "./steps.ts";
+import { createTell } from "./tell.ts";
+
+/** Plays the story on the running gateway. Returns the titles of the steps that did not come out as told. */
+export async function playStory(stack: Stack, profiles: ReadonlyMap<string, Profile>, out: NodeJS.WriteStream): Promise<string[]> {
+  const api = connectApi(deploymentOf(stack));
+  const security = profiles.get("security");
+  if (security === undefined) throw new AppError("internal", "story", "There is no profile for security.");
+  const scene: Scene = {
+    stack,
+    api,
+    profiles,
+    log: openLog(api, security),
+    nightlyToken: "",
+    startedAt: new Date(),
+  };
+  const failed: string[] = [];
+  try {
+    scene.nightlyToken = await createNightlyToken(scene);
+    for (const [index, step] of STEPS.entries()) {
+      const tell = createTell(out);
+      tell.title(`${index + 1}. ${step.title}`);
+      try {
+        await step.play(scene, tell);
+      } catch (error) {
+        failed.push(step.title);
+        tell.failed((error as Error).message);
+      }
+    }
+  } finally {
+    api.close();
+  }
+  return failed;
+}
+
+/** Before the story begins, the contractor gave the nightly job a token of his own. */
+async function createNightlyToken(scene: Scene): Promise<string> {
+  const { access } = scene.api;
+  const request = { label: "nightly-export", ttlSeconds: 30 * 86_400, actor: "workload:nightly-export" };
+  const answer = await call(access, access.createToken, request, bearer(profileOf(scene, "contractor").token));
+  if (answer.token === undefined) throw new AppError("internal", "story", "The gateway issued no token.");
+  return answer.token.token;
+}
