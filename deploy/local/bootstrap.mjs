@@ -76,13 +76,18 @@ function installPackages() {
   if (existsSync(ownNode)) {
     if (existsSync(stampFile) && readFileSync(stampFile, "utf8") === stamp) return;
     // Somebody ran `npm install` by hand: what is there may be right without a stamp.
-    if (installedAsLocked(lockfile)) return writeFileSync(stampFile, stamp);
+    if (installedAsLocked(lockfile)) {
+      writeFileSync(stampFile, stamp);
+      return;
+    }
   }
   step("installing npm packages");
-  const { status } = npm("ci", "--no-audit", "--no-fund");
+  // As the lockfile says, without rewriting it. Not `npm ci`: that refuses a lockfile in which the optional packages for
+  // other platforms are missing, and a mirror does not always hold those. Warnings are about the system's older Node.
+  const { status } = npm("install", "--no-save", "--no-audit", "--no-fund", "--loglevel=error");
   if (status !== 0) {
     throw new Problem(
-      "`npm ci` failed; its reason stands above. Offline or behind a proxy: see `npm config get registry` and " +
+      "`npm install` failed; its reason stands above. Offline or behind a proxy: see `npm config get registry` and " +
         "`npm config get https-proxy`, then try again. No write permission: see who owns node_modules.",
     );
   }

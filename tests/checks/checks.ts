@@ -22,6 +22,7 @@ export const checks = {
   types: { name: "types", command: ["turbo", "run", "types", "--continue", "--output-logs=errors-only"] },
   unused: { name: "unused (knip)", command: ["knip", "--no-progress", "--no-config-hints"] },
   boundaries: { name: "boundaries", command: ["turbo", "boundaries"] },
+  lockfile: { name: "lockfile", command: ["node", join(import.meta.dirname, "lockfile.ts")], remedy: "npm install" },
   protoFormat: {
     name: "proto format",
     command: ["buf", "format", "--diff", "--exit-code", "proto"],
