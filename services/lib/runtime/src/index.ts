@@ -1,0 +1,20 @@
+/** The package's one entrance. */
+export { AppError, type ErrorCode, errorCodes } from "./app-error.ts";
+export { type Caller, type Callers, openCallers } from "./caller.ts";
+export { type BaseConfig, baseConfig, hostPort, parseConfig, secretRef, splitHostPort } from "./config.ts";
+export { type EventFollower, followEvents, type FollowOptions } from "./event-follower.ts";
+export { leaseMs } from "./follower-barriers.ts";
+export { bearer, callStream, type CallSettings, callUnary, internalClient, publicClient } from "./grpc-client.ts";
+export { type CallInfo, type GrpcService, type Handlers, service } from "./grpc-service.ts";
+export { fromStatus, toStatus } from "./grpc-status.ts";
+export { HealthService } from "./health.ts";
+export { type Link, type LinkOptions, openLink } from "./link.ts";
+export { createLogger, type Logger } from "./log.ts";
+export { gauge, latency, type MetricName, metricNames, type Tally, tally } from "./metrics.ts";
+export { connectNats } from "./nats.ts";
+export { type Addresses, createRuntime, type Runtime, type ServeOptions, startRuntime } from "./runtime.ts";
+export { resolveSecret, Secret } from "./secret.ts";
+export { createShutdown, type Shutdown } from "./shutdown.ts";
+export { ensureStreams, eventsStreamConfig, framesStreamConfig, snapshotsStreamConfig } from "./streams.ts";
+export { subjectMatcher } from "./subject-match.ts";
+export { contextOf, extractTrace, injectTrace, traceIdOf, traceparentOf, withIds } from "./trace-context.ts";
