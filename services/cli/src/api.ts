@@ -77,6 +77,11 @@ function readAuthority(path: string): Buffer {
   try {
     return readFileSync(path);
   } catch (cause) {
-    throw new AppError("failed-precondition", "cli.tls", `The gateway's certificate authority ${path} cannot be read.`, { cause });
+    throw new AppError(
+      "failed-precondition",
+      "cli.tls",
+      `The gateway's certificate authority ${path} cannot be read.`,
+      { cause },
+    );
   }
 }

@@ -8,7 +8,8 @@ export function addCompletionCommand(program: Command): void {
     .argument("<shell>", "bash, zsh or fish")
     .action((shell: string) => {
       const make = SHELLS[shell];
-      if (make === undefined) program.error(`error: there is no completion for "${shell}": bash, zsh and fish are known`, { exitCode: 2 });
+      if (make === undefined)
+        program.error(`error: there is no completion for "${shell}": bash, zsh and fish are known`, { exitCode: 2 });
       else process.stdout.write(make(program));
     });
 }
@@ -27,7 +28,9 @@ function entries(program: Command): Entry[] {
     description: command.description().replaceAll("'", ""),
     words: [
       ...command.commands.map((sub) => sub.name()),
-      ...[command, ...command.commands].flatMap((one) => one.options.map((option) => option.long ?? option.short ?? "")),
+      ...[command, ...command.commands].flatMap((one) =>
+        one.options.map((option) => option.long ?? option.short ?? ""),
+      ),
     ].filter((word) => word !== ""),
   }));
 }
@@ -69,5 +72,10 @@ function fish(program: Command): string {
         : `complete -c sallyport -n '__fish_seen_subcommand_from ${entry.name}' -a ${word}`,
     ),
   ]);
-  return ["complete -c sallyport -f", ...globals(program).map((word) => `complete -c sallyport -l ${word.slice(2)}`), ...lines, ""].join("\n");
+  return [
+    "complete -c sallyport -f",
+    ...globals(program).map((word) => `complete -c sallyport -l ${word.slice(2)}`),
+    ...lines,
+    "",
+  ].join("\n");
 }

@@ -87,7 +87,8 @@ export class Home {
     const names = this.profileNames();
     const chosen = name ?? this.#current() ?? (names.length === 1 ? names[0] : undefined);
     if (chosen === undefined) {
-      const hint = names.length === 0 ? "Sign in with `sallyport login`." : `Name one with --profile: ${names.join(", ")}.`;
+      const hint =
+        names.length === 0 ? "Sign in with `sallyport login`." : `Name one with --profile: ${names.join(", ")}.`;
       throw new AppError("unauthenticated", "cli.profile", `No profile is chosen. ${hint}`);
     }
     const profile = readJson(this.#path(chosen)) as Profile | undefined;
@@ -141,12 +142,16 @@ function readJson(path: string): unknown {
     text = readFileSync(path, "utf8");
   } catch (cause) {
     if ((cause as NodeJS.ErrnoException).code === "ENOENT") return undefined;
-    throw new AppError("failed-precondition", "cli.home", `${path} cannot be read: ${(cause as Error).message}`, { cause });
+    throw new AppError("failed-precondition", "cli.home", `${path} cannot be read: ${(cause as Error).message}`, {
+      cause,
+    });
   }
   try {
     return JSON.parse(text);
   } catch (cause) {
-    throw new AppError("invalid-input", "cli.home", `${path} is not valid JSON. Remove it and sign in again.`, { cause });
+    throw new AppError("invalid-input", "cli.home", `${path} is not valid JSON. Remove it and sign in again.`, {
+      cause,
+    });
   }
 }
 

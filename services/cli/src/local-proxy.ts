@@ -88,7 +88,9 @@ async function serve(client: Socket, password: string, options: LocalProxyOption
   client.write(authenticationCleartextPassword());
   const given = await reader.message("p".charCodeAt(0), MAX_PASSWORD);
   if (!samePassword(given.subarray(5, -1), password)) {
-    client.end(errorResponse("28P01", "The password of this local port is wrong. Use the DSN that `sallyport connect` printed."));
+    client.end(
+      errorResponse("28P01", "The password of this local port is wrong. Use the DSN that `sallyport connect` printed."),
+    );
     return;
   }
   const edge = await dial(options.deployment);
@@ -96,7 +98,8 @@ async function serve(client: Socket, password: string, options: LocalProxyOption
   edge.write(startupFor(startup, options));
   const edgeReader = new MessageReader(edge);
   const request = await edgeReader.message("R".charCodeAt(0), MAX_STARTUP, "E".charCodeAt(0));
-  if (request[0] === "R".charCodeAt(0) && request.readInt32BE(5) === 3) edge.write(passwordMessage(options.profile.token));
+  if (request[0] === "R".charCodeAt(0) && request.readInt32BE(5) === 3)
+    edge.write(passwordMessage(options.profile.token));
   else client.write(request);
   client.setTimeout(0);
   const early = edgeReader.release();
@@ -185,7 +188,8 @@ class MessageReader {
 
   async startup(): Promise<Buffer> {
     const length = (await this.#peek(4)).readInt32BE(0);
-    if (length < 8 || length > MAX_STARTUP) throw new AppError("invalid-input", "cli.connect", "The client's first message is not a PostgreSQL startup.");
+    if (length < 8 || length > MAX_STARTUP)
+      throw new AppError("invalid-input", "cli.connect", "The client's first message is not a PostgreSQL startup.");
     return this.#take(length);
   }
 

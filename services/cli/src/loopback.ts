@@ -36,7 +36,13 @@ export async function listenOnLoopback(): Promise<Loopback> {
     server.listen(0, "127.0.0.1", done);
   });
   const timer = setTimeout(() => {
-    reject(new AppError("deadline", "cli.login", "Nobody came back from the browser within 5 minutes. Try again, or use `sallyport login --device`."));
+    reject(
+      new AppError(
+        "deadline",
+        "cli.login",
+        "Nobody came back from the browser within 5 minutes. Try again, or use `sallyport login --device`.",
+      ),
+    );
   }, WAIT_MS);
   timer.unref();
   return {
@@ -55,6 +61,8 @@ function redirectUri(server: Server): string {
 }
 
 function page(failed: boolean): string {
-  const text = failed ? "The login was not completed. The terminal says why." : "You are signed in. You can close this window.";
+  const text = failed
+    ? "The login was not completed. The terminal says why."
+    : "You are signed in. You can close this window.";
   return `<!doctype html><html lang="en"><meta charset="utf-8"><title>Sallyport</title><body style="font:16px system-ui;margin:4rem"><h1>Sallyport</h1><p>${text}</p></body></html>`;
 }

@@ -32,7 +32,14 @@ export function createPrinter(format: Format, out: NodeJS.WriteStream, err: Node
     line: write,
     say: (text) => void err.write(text + "\n"),
     rows(columns, rows) {
-      if (format === "json") write(JSON.stringify(rows.map((row) => objectOf(columns, row)), null, 2));
+      if (format === "json")
+        write(
+          JSON.stringify(
+            rows.map((row) => objectOf(columns, row)),
+            null,
+            2,
+          ),
+        );
       else if (format === "csv") write([columns, ...rows].map((row) => row.map(csvCell).join(",")).join("\r\n"));
       else write(table(columns, rows, paint));
     },
@@ -41,7 +48,8 @@ export function createPrinter(format: Format, out: NodeJS.WriteStream, err: Node
       else if (format === "csv") this.rows(Object.keys(record), [Object.values(record)]);
       else {
         const width = Math.max(0, ...Object.keys(record).map((key) => key.length));
-        for (const [key, value] of Object.entries(record)) write(`${paint.dim(key.padEnd(width))}  ${visible(text(value))}`);
+        for (const [key, value] of Object.entries(record))
+          write(`${paint.dim(key.padEnd(width))}  ${visible(text(value))}`);
       }
     },
   };
@@ -49,7 +57,8 @@ export function createPrinter(format: Format, out: NodeJS.WriteStream, err: Node
 
 function paintFor(stream: NodeJS.WriteStream): Paint {
   const on = stream.isTTY && process.env["NO_COLOR"] === undefined && process.env["TERM"] !== "dumb";
-  const code = (open: number, close: number) => (value: string) => (on ? `\u001b[${open}m${value}\u001b[${close}m` : value);
+  const code = (open: number, close: number) => (value: string) =>
+    on ? `\u001b[${open}m${value}\u001b[${close}m` : value;
   return { dim: code(2, 22), bold: code(1, 22), red: code(31, 39), green: code(32, 39), yellow: code(33, 39) };
 }
 

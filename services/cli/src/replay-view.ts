@@ -78,7 +78,8 @@ function structuredView(print: Printer): ReplayView {
 
 function detailOf(item: ReplayItem): Cell {
   const fact = item.body?.fact;
-  if (fact?.$case === "frameToClient") return JSON.parse(JSON.stringify(item.shown.map(({ what }) => what ?? null))) as Cell;
+  if (fact?.$case === "frameToClient")
+    return JSON.parse(JSON.stringify(item.shown.map(({ what }) => what ?? null))) as Cell;
   return fact === undefined ? null : (JSON.parse(JSON.stringify(fact.value)) as Cell);
 }
 

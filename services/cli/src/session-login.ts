@@ -53,7 +53,11 @@ export async function loginWithDevice(
     if (!answer.pending) return profileOf(profileName, answer.token, answer.principal);
     intervalSeconds = Math.max(intervalSeconds, answer.intervalSeconds);
   }
-  throw new AppError("deadline", "cli.login", "The code was not entered in time. Start again with `sallyport login --device`.");
+  throw new AppError(
+    "deadline",
+    "cli.login",
+    "The code was not entered in time. Start again with `sallyport login --device`.",
+  );
 }
 
 /** Opens the person's browser; the address is always shown too, for when there is none. */
@@ -64,11 +68,7 @@ export function openBrowser(url: string): void {
   child.unref();
 }
 
-function profileOf(
-  name: string,
-  token: FinishLoginResponse["token"],
-  principal: Principal | undefined,
-): Profile {
+function profileOf(name: string, token: FinishLoginResponse["token"], principal: Principal | undefined): Profile {
   if (token === undefined || principal === undefined) {
     throw new AppError("internal", "cli.login", "The gateway's answer to the login was incomplete. Ask its operators.");
   }

@@ -123,7 +123,27 @@ export function addAccessCommands(program: Command, run: Run): void {
             : ({ $case: "principalId", value: options.principal } as const);
         const request = { what, reason: options.reason };
         const answer = await call(context.api.access, context.api.access.revoke, request, context.as);
-        context.print.rows(["revoked"], answer.tokenIds.map((id) => [id]));
+        context.print.rows(
+          ["revoked"],
+          answer.tokenIds.map((id) => [id]),
+        );
+      }),
+    );
+
+  addReinstate(program, run);
+}
+
+function addReinstate(program: Command, run: Run): void {
+  program
+    .command("reinstate")
+    .description("Let an offboarded principal sign in again. What it had created stays withdrawn.")
+    .requiredOption("--principal <id>", "for example user:contractor")
+    .option("--reason <text>", "why; recorded", "")
+    .action(
+      run(async (context, options: { principal: string; reason: string }) => {
+        const request = { principalId: options.principal, reason: options.reason };
+        await call(context.api.access, context.api.access.reinstate, request, context.as);
+        context.print.say(`${options.principal} may sign in again.`);
       }),
     );
 }

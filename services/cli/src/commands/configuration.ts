@@ -20,7 +20,8 @@ export function addConfigurationCommands(program: Command, run: Run): void {
         const answer = await call(api, api.plan, { files: readFolder(options.folder) }, context.as);
         if (showProblems(context, answer.problems)) return;
         showChanges(context, answer.changes);
-        if (answer.changes.length > 0) context.print.say(`Apply exactly this with: sallyport apply -f ${options.folder} --expect ${answer.digest}`);
+        if (answer.changes.length > 0)
+          context.print.say(`Apply exactly this with: sallyport apply -f ${options.folder} --expect ${answer.digest}`);
       }),
     );
 
@@ -94,7 +95,9 @@ export function readFolder(folder: string): SourceFile[] {
       .map((entry) => relative(folder, join(entry.parentPath, entry.name)))
       .sort();
   } catch (cause) {
-    throw new AppError("invalid-input", "cli.folder", `${folder} cannot be read: ${(cause as Error).message}`, { cause });
+    throw new AppError("invalid-input", "cli.folder", `${folder} cannot be read: ${(cause as Error).message}`, {
+      cause,
+    });
   }
   if (paths.length === 0) throw new AppError("invalid-input", "cli.folder", `${folder} holds no .yaml or .cedar file.`);
   const bytes = paths.reduce((sum, path) => sum + statSync(join(folder, path)).size, 0);

@@ -81,7 +81,8 @@ export function addLogCommands(program: Command, run: Run): void {
         for await (const { part } of items(context.api.audit.query(request, context.as))) {
           if (part?.$case === "columns") columns = part.value.names;
           else if (part?.$case === "row") rows.push(JSON.parse(part.value.json) as Cell[]);
-          else if (part?.$case === "done" && part.value.truncated) context.print.say(`Cut off after ${part.value.rows} rows.`);
+          else if (part?.$case === "done" && part.value.truncated)
+            context.print.say(`Cut off after ${part.value.rows} rows.`);
         }
         context.print.rows(columns, rows);
       }),
@@ -128,6 +129,7 @@ function parameter(text: string): [string, string] {
 }
 
 function wholeNumber(text: string, option: string): number {
-  if (!/^\d{1,15}$/.test(text)) throw new AppError("invalid-input", "cli.option", `${option} ${text}: a whole number is wanted.`);
+  if (!/^\d{1,15}$/.test(text))
+    throw new AppError("invalid-input", "cli.option", `${option} ${text}: a whole number is wanted.`);
   return Number(text);
 }
