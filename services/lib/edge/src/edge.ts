@@ -4,7 +4,7 @@ import type { EdgeSession } from "./session.ts";
 import type { LiteralLexer } from "./unit.ts";
 import type { Links } from "./links.ts";
 import type { ResultColumn, ResultMask } from "./mask-execution.ts";
-import type { RelationFact } from "@sallyport/proto/verdict";
+import type { KnownVerdict } from "./outcome.ts";
 import type { NatsConnection } from "@nats-io/transport-node";
 
 export interface EdgeLimits {
@@ -39,9 +39,9 @@ export interface EdgeOptions {
 
 /** What a result looks like, for `Edge.maskFor`. */
 export interface ResultShape {
+  /** of the command: its relations, and what the principal may not see */
+  verdict: KnownVerdict;
   columns: readonly ResultColumn[];
-  relations: readonly RelationFact[];
-  unknownSources: boolean;
   schemaTouched: boolean;
 }
 
@@ -53,10 +53,11 @@ export interface Edge {
   /** live sessions */
   sessions(): Iterable<EdgeSession>;
   /**
-   * The plan for a result, ready to be executed; asked for once per statement and shape, and kept by the caller no longer
-   * than that statement's result. When nothing is hidden from the principal it passes all without asking.
+   * The plan for a result, ready to be executed. Asked for once per verdict and shape, then given out again synchronously
+   * (any number of times) until the epoch moves. Also when nothing is hidden: it says which classes were seen in clear.
+   * Rejects with AppError when masking cannot be reached: the result must not be shown.
    */
-  maskFor(session: EdgeSession, shape: ResultShape): Promise<ResultMask>;
+  maskFor(session: EdgeSession, shape: ResultShape): ResultMask | Promise<ResultMask>;
   /** Ends every session with cause `shutdown` and resolves when the lane is empty, or after `deadlineMs`. */
   close(deadlineMs: number): Promise<void>;
 }
