@@ -71,6 +71,8 @@ export interface PrincipalSeen {
   sealedRefreshToken: Buffer;
   /** `sid`, for back-channel logout */
   providerSessionId: string;
+  /** as the provider says them; `groups` is what the group mapping made of them then */
+  providerGroups: string[];
 }
 
 export interface TokenIssued {
@@ -84,12 +86,19 @@ export interface TokenIssued {
   /** SHA-256 of a personal token; empty for signed ones */
   tokenHash: Buffer;
   providerSessionId: string;
+  /** the token (id) that it was asked for with, the one that that was asked for with, … */
+  issuedWith: string[];
+  /** of the login that it comes from; 0 for workloads */
+  authTimeMs: number;
+  mfa: boolean;
 }
 
 export interface TokenRevoked {
   tokenId: string;
   principalId: string;
   reason: string;
+  /** and every token that was asked for with it, those issued later included; false for a mere sign-out */
+  withDescendants: boolean;
 }
 
 /** Ends the principal and everything it created: its tokens and the tokens made with those. */
@@ -107,6 +116,8 @@ export interface PrincipalReinstated {
 export interface PrincipalGroupsChanged {
   principalId: string;
   groups: string[];
+  /** as the provider says them */
+  providerGroups: string[];
 }
 
 /** OIDC back-channel logout: tokens that came from that provider session end. */
@@ -862,6 +873,7 @@ function createBasePrincipalSeen(): PrincipalSeen {
     mfa: false,
     sealedRefreshToken: Buffer.alloc(0),
     providerSessionId: "",
+    providerGroups: [],
   };
 }
 
@@ -893,6 +905,9 @@ export const PrincipalSeen: MessageFns<PrincipalSeen> = {
     }
     if (message.providerSessionId !== "") {
       writer.uint32(74).string(message.providerSessionId);
+    }
+    for (const v of message.providerGroups) {
+      writer.uint32(82).string(v!);
     }
     return writer;
   },
@@ -982,6 +997,14 @@ export const PrincipalSeen: MessageFns<PrincipalSeen> = {
             message.providerSessionId = reader.string();
             continue;
           }
+          case 10: {
+            if (tag !== 82) {
+              break;
+            }
+
+            message.providerGroups.push(reader.string());
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -1021,6 +1044,11 @@ export const PrincipalSeen: MessageFns<PrincipalSeen> = {
         : isSet(object.provider_session_id)
         ? globalThis.String(object.provider_session_id)
         : "",
+      providerGroups: globalThis.Array.isArray(object?.providerGroups)
+        ? object.providerGroups.map((e: any) => globalThis.String(e))
+        : globalThis.Array.isArray(object?.provider_groups)
+        ? object.provider_groups.map((e: any) => globalThis.String(e))
+        : [],
     };
   },
 
@@ -1053,6 +1081,9 @@ export const PrincipalSeen: MessageFns<PrincipalSeen> = {
     if (message.providerSessionId !== "") {
       obj.providerSessionId = message.providerSessionId;
     }
+    if (message.providerGroups?.length) {
+      obj.providerGroups = message.providerGroups;
+    }
     return obj;
   },
 
@@ -1070,6 +1101,7 @@ export const PrincipalSeen: MessageFns<PrincipalSeen> = {
     message.mfa = object.mfa ?? false;
     message.sealedRefreshToken = object.sealedRefreshToken ?? Buffer.alloc(0);
     message.providerSessionId = object.providerSessionId ?? "";
+    message.providerGroups = object.providerGroups?.map((e) => e) || [];
     return message;
   },
 };
@@ -1085,6 +1117,9 @@ function createBaseTokenIssued(): TokenIssued {
     expiresAtMs: 0,
     tokenHash: Buffer.alloc(0),
     providerSessionId: "",
+    issuedWith: [],
+    authTimeMs: 0,
+    mfa: false,
   };
 }
 
@@ -1116,6 +1151,15 @@ export const TokenIssued: MessageFns<TokenIssued> = {
     }
     if (message.providerSessionId !== "") {
       writer.uint32(74).string(message.providerSessionId);
+    }
+    for (const v of message.issuedWith) {
+      writer.uint32(82).string(v!);
+    }
+    if (message.authTimeMs !== 0) {
+      writer.uint32(88).int64(message.authTimeMs);
+    }
+    if (message.mfa !== false) {
+      writer.uint32(96).bool(message.mfa);
     }
     return writer;
   },
@@ -1205,6 +1249,30 @@ export const TokenIssued: MessageFns<TokenIssued> = {
             message.providerSessionId = reader.string();
             continue;
           }
+          case 10: {
+            if (tag !== 82) {
+              break;
+            }
+
+            message.issuedWith.push(reader.string());
+            continue;
+          }
+          case 11: {
+            if (tag !== 88) {
+              break;
+            }
+
+            message.authTimeMs = longToNumber(reader.int64());
+            continue;
+          }
+          case 12: {
+            if (tag !== 96) {
+              break;
+            }
+
+            message.mfa = reader.bool();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -1252,6 +1320,17 @@ export const TokenIssued: MessageFns<TokenIssued> = {
         : isSet(object.provider_session_id)
         ? globalThis.String(object.provider_session_id)
         : "",
+      issuedWith: globalThis.Array.isArray(object?.issuedWith)
+        ? object.issuedWith.map((e: any) => globalThis.String(e))
+        : globalThis.Array.isArray(object?.issued_with)
+        ? object.issued_with.map((e: any) => globalThis.String(e))
+        : [],
+      authTimeMs: isSet(object.authTimeMs)
+        ? globalThis.Number(object.authTimeMs)
+        : isSet(object.auth_time_ms)
+        ? globalThis.Number(object.auth_time_ms)
+        : 0,
+      mfa: isSet(object.mfa) ? globalThis.Boolean(object.mfa) : false,
     };
   },
 
@@ -1284,6 +1363,15 @@ export const TokenIssued: MessageFns<TokenIssued> = {
     if (message.providerSessionId !== "") {
       obj.providerSessionId = message.providerSessionId;
     }
+    if (message.issuedWith?.length) {
+      obj.issuedWith = message.issuedWith;
+    }
+    if (message.authTimeMs !== 0) {
+      obj.authTimeMs = Math.round(message.authTimeMs);
+    }
+    if (message.mfa !== false) {
+      obj.mfa = message.mfa;
+    }
     return obj;
   },
 
@@ -1301,12 +1389,15 @@ export const TokenIssued: MessageFns<TokenIssued> = {
     message.expiresAtMs = object.expiresAtMs ?? 0;
     message.tokenHash = object.tokenHash ?? Buffer.alloc(0);
     message.providerSessionId = object.providerSessionId ?? "";
+    message.issuedWith = object.issuedWith?.map((e) => e) || [];
+    message.authTimeMs = object.authTimeMs ?? 0;
+    message.mfa = object.mfa ?? false;
     return message;
   },
 };
 
 function createBaseTokenRevoked(): TokenRevoked {
-  return { tokenId: "", principalId: "", reason: "" };
+  return { tokenId: "", principalId: "", reason: "", withDescendants: false };
 }
 
 export const TokenRevoked: MessageFns<TokenRevoked> = {
@@ -1319,6 +1410,9 @@ export const TokenRevoked: MessageFns<TokenRevoked> = {
     }
     if (message.reason !== "") {
       writer.uint32(26).string(message.reason);
+    }
+    if (message.withDescendants !== false) {
+      writer.uint32(32).bool(message.withDescendants);
     }
     return writer;
   },
@@ -1360,6 +1454,14 @@ export const TokenRevoked: MessageFns<TokenRevoked> = {
             message.reason = reader.string();
             continue;
           }
+          case 4: {
+            if (tag !== 32) {
+              break;
+            }
+
+            message.withDescendants = reader.bool();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -1385,6 +1487,11 @@ export const TokenRevoked: MessageFns<TokenRevoked> = {
         ? globalThis.String(object.principal_id)
         : "",
       reason: isSet(object.reason) ? globalThis.String(object.reason) : "",
+      withDescendants: isSet(object.withDescendants)
+        ? globalThis.Boolean(object.withDescendants)
+        : isSet(object.with_descendants)
+        ? globalThis.Boolean(object.with_descendants)
+        : false,
     };
   },
 
@@ -1399,6 +1506,9 @@ export const TokenRevoked: MessageFns<TokenRevoked> = {
     if (message.reason !== "") {
       obj.reason = message.reason;
     }
+    if (message.withDescendants !== false) {
+      obj.withDescendants = message.withDescendants;
+    }
     return obj;
   },
 
@@ -1410,6 +1520,7 @@ export const TokenRevoked: MessageFns<TokenRevoked> = {
     message.tokenId = object.tokenId ?? "";
     message.principalId = object.principalId ?? "";
     message.reason = object.reason ?? "";
+    message.withDescendants = object.withDescendants ?? false;
     return message;
   },
 };
@@ -1613,7 +1724,7 @@ export const PrincipalReinstated: MessageFns<PrincipalReinstated> = {
 };
 
 function createBasePrincipalGroupsChanged(): PrincipalGroupsChanged {
-  return { principalId: "", groups: [] };
+  return { principalId: "", groups: [], providerGroups: [] };
 }
 
 export const PrincipalGroupsChanged: MessageFns<PrincipalGroupsChanged> = {
@@ -1623,6 +1734,9 @@ export const PrincipalGroupsChanged: MessageFns<PrincipalGroupsChanged> = {
     }
     for (const v of message.groups) {
       writer.uint32(18).string(v!);
+    }
+    for (const v of message.providerGroups) {
+      writer.uint32(26).string(v!);
     }
     return writer;
   },
@@ -1656,6 +1770,14 @@ export const PrincipalGroupsChanged: MessageFns<PrincipalGroupsChanged> = {
             message.groups.push(reader.string());
             continue;
           }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.providerGroups.push(reader.string());
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -1676,6 +1798,11 @@ export const PrincipalGroupsChanged: MessageFns<PrincipalGroupsChanged> = {
         ? globalThis.String(object.principal_id)
         : "",
       groups: globalThis.Array.isArray(object?.groups) ? object.groups.map((e: any) => globalThis.String(e)) : [],
+      providerGroups: globalThis.Array.isArray(object?.providerGroups)
+        ? object.providerGroups.map((e: any) => globalThis.String(e))
+        : globalThis.Array.isArray(object?.provider_groups)
+        ? object.provider_groups.map((e: any) => globalThis.String(e))
+        : [],
     };
   },
 
@@ -1687,6 +1814,9 @@ export const PrincipalGroupsChanged: MessageFns<PrincipalGroupsChanged> = {
     if (message.groups?.length) {
       obj.groups = message.groups;
     }
+    if (message.providerGroups?.length) {
+      obj.providerGroups = message.providerGroups;
+    }
     return obj;
   },
 
@@ -1697,6 +1827,7 @@ export const PrincipalGroupsChanged: MessageFns<PrincipalGroupsChanged> = {
     const message = createBasePrincipalGroupsChanged();
     message.principalId = object.principalId ?? "";
     message.groups = object.groups?.map((e) => e) || [];
+    message.providerGroups = object.providerGroups?.map((e) => e) || [];
     return message;
   },
 };
