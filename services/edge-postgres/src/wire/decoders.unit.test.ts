@@ -1,3 +1,4 @@
+import { serialize } from "pg-protocol";
 import { describe, expect, test } from "vitest";
 import * as backend from "./backend.ts";
 import * as encode from "./encode.ts";
@@ -88,16 +89,31 @@ const cases: [name: string, decode: Decode, body: Buffer, expected: unknown][] =
   ],
   ["ParameterStatus", backend.decodeParameterStatus, bytes("TimeZone\0UTC\0"), { name: "TimeZone", value: "UTC" }],
   ["ReadyForQuery", backend.decodeReadyForQuery, bytes("T"), "T"],
-  ["CopyResponse", backend.decodeCopyResponse, bytes([1], i16(2), i16(1), i16(1)), { binary: true, columnFormats: [1, 1] }],
+  [
+    "CopyResponse",
+    backend.decodeCopyResponse,
+    bytes([1], i16(2), i16(1), i16(1)),
+    { binary: true, columnFormats: [1, 1] },
+  ],
   [
     "NotificationResponse",
     backend.decodeNotification,
     bytes(i32(7), "ch\0hello\0"),
     { processId: 7, channel: "ch", payload: "hello" },
   ],
-  ["BackendKeyData", backend.decodeBackendKeyData, bytes(i32(9), "abcd"), { processId: 9, secret: Buffer.from("abcd") }],
+  [
+    "BackendKeyData",
+    backend.decodeBackendKeyData,
+    bytes(i32(9), "abcd"),
+    { processId: 9, secret: Buffer.from("abcd") },
+  ],
   ["ParameterDescription", backend.decodeParameterDescription, bytes(i16(1), i32(23)), [23]],
-  ["AuthenticationMD5", backend.decodeAuthentication, bytes(i32(5), "salt"), { kind: "md5", salt: Buffer.from("salt") }],
+  [
+    "AuthenticationMD5",
+    backend.decodeAuthentication,
+    bytes(i32(5), "salt"),
+    { kind: "md5", salt: Buffer.from("salt") },
+  ],
   [
     "AuthenticationSASL",
     backend.decodeAuthentication,
@@ -212,9 +228,17 @@ describe("startup packets", () => {
   });
 
   test("truncated and malformed are refused", () => {
-    for (let end = 8; end < startup.length; end++) expect(() => decodeStartup(startup.subarray(0, end))).toThrow(WireFault);
+    for (let end = 8; end < startup.length; end++)
+      expect(() => decodeStartup(startup.subarray(0, end))).toThrow(WireFault);
     expect(() => decodeStartup(encodeStartup(0x0002_0000, []))).toThrow(expect.objectContaining({ sqlstate: "0A000" }));
-    expect(() => decodeStartup(encodeStartup(0x0003_0000, [["user", "a"], ["user", "b"]]))).toThrow(/twice/);
+    expect(() =>
+      decodeStartup(
+        encodeStartup(0x0003_0000, [
+          ["user", "a"],
+          ["user", "b"],
+        ]),
+      ),
+    ).toThrow(/twice/);
     expect(() => decodeStartup(encodeCancelRequest(1, Buffer.alloc(300)))).toThrow(WireFault);
   });
 
@@ -240,8 +264,44 @@ test("what we say reads back", () => {
   });
   const notice = encode.encodeReport({ severity: "NOTICE", sqlstate: "00000", message: "held" });
   expect(String.fromCharCode(notice[0] as number)).toBe("N");
-  const bind = encode.encodeBind("p", "s");
-  expect(frontend.decodeBind(bind, 5, bind.length)).toMatchObject({ portal: "p", statement: "s", parameters: [] });
-  const parse = encode.encodeParse("s", "select 1");
-  expect(frontend.decodeParse(parse, 5, parse.length)).toMatchObject({ statement: "s", text: "select 1" });
+});
+
+test("what another implementation writes reads the same", () => {
+  const read = <T>(decode: (b: Buffer, at: number, end: number) => T, message: Buffer): T =>
+    decode(message, 5, message.length);
+  expect(read(frontend.decodeQuery, serialize.query("select 'é'"))).toBe("select 'é'");
+  expect(read(frontend.decodeParse, serialize.parse({ name: "s", text: "select $1", types: [20] }))).toEqual({
+    statement: "s",
+    text: "select $1",
+    parameterTypes: [20],
+  });
+  const bind = serialize.bind({ portal: "p", statement: "s", values: ["a", null, Buffer.from([1])] });
+  expect(read(frontend.decodeBind, bind)).toMatchObject({
+    portal: "p",
+    statement: "s",
+    parameterFormats: [0, 0, 1],
+    parameters: [Buffer.from("a"), undefined, Buffer.from([1])],
+  });
+  expect(read(frontend.decodeNamed.bind(null, "Describe"), serialize.describe({ type: "P", name: "p" }))).toEqual({
+    of: "portal",
+    name: "p",
+  });
+  expect(read(frontend.decodeExecute, serialize.execute({ portal: "p", rows: 9 }))).toEqual({
+    portal: "p",
+    maxRows: 9,
+  });
+  expect(read(frontend.decodePassword, serialize.password("token"))).toBe("token");
+  const startup = serialize.startup({ user: "engineer" });
+  expect(decodeStartup(startup)).toMatchObject({
+    kind: "startup",
+    parameters: new Map([
+      ["user", "engineer"],
+      ["client_encoding", "UTF8"],
+    ]),
+  });
+  expect(decodeStartup(serialize.cancel(7, 0x61626364))).toEqual({
+    kind: "cancel",
+    processId: 7,
+    secret: Buffer.from("abcd"),
+  });
 });

@@ -1,7 +1,10 @@
-import { Backend, Frontend } from "./message-table.ts";
+import { Backend } from "./message-table.ts";
 import type { TransactionStatus } from "./backend.ts";
 
-/** Encoders of the few messages that the gateway itself says. Layouts: see the decoders. */
+/**
+ * Encoders of what the gateway itself says to a client. Layouts: see the decoders. What it says to a target, as a client
+ * of its own, `pg-protocol`'s serializer writes.
+ */
 
 function message(type: number, body: Buffer): Buffer {
   const bytes = Buffer.allocUnsafe(5 + body.length);
@@ -20,8 +23,6 @@ function int32(...values: readonly number[]): Buffer {
   values.forEach((value, i) => bytes.writeUInt32BE(value >>> 0, 4 * i));
   return bytes;
 }
-
-// What a server says
 
 export const AUTHENTICATION_OK = message(Backend.authentication, int32(0));
 export const AUTHENTICATION_CLEARTEXT = message(Backend.authentication, int32(3));
@@ -63,39 +64,3 @@ export function encodeReport(report: Report): Buffer {
     Buffer.concat([text(...fields), Buffer.alloc(1)]),
   );
 }
-
-// What a client says
-
-const EMPTY = Buffer.alloc(0);
-export const SYNC = message(Frontend.sync, EMPTY);
-export const FLUSH = message(Frontend.flush, EMPTY);
-export const TERMINATE = message(Frontend.terminate, EMPTY);
-
-export const encodePassword = (password: string): Buffer => message(Frontend.password, text(password));
-
-export const encodeQuery = (sql: string): Buffer => message(Frontend.query, text(sql));
-
-export const encodeDescribePortal = (portal: string): Buffer =>
-  message(Frontend.describe, Buffer.concat([Buffer.from("P"), text(portal)]));
-
-export const encodeCloseStatement = (name: string): Buffer =>
-  message(Frontend.close, Buffer.concat([Buffer.from("S"), text(name)]));
-
-export const encodeParse = (statement: string, sql: string): Buffer =>
-  message(Frontend.parse, Buffer.concat([text(statement, sql), Buffer.alloc(2)]));
-
-/** No parameters, results as text. */
-export const encodeBind = (portal: string, statement: string): Buffer =>
-  message(Frontend.bind, Buffer.concat([text(portal, statement), Buffer.alloc(6)]));
-
-export const encodeExecute = (portal: string): Buffer =>
-  message(Frontend.execute, Buffer.concat([text(portal), int32(0)]));
-
-export const encodeCopyFail = (reason: string): Buffer => message(Frontend.copyFail, text(clean(reason)));
-
-/** SASLInitialResponse: string mechanism, int32 length, bytes. */
-export const encodeSaslInitial = (mechanism: string, data: Buffer): Buffer =>
-  message(Frontend.password, Buffer.concat([text(mechanism), int32(data.length), data]));
-
-/** SASLResponse: bytes. */
-export const encodeSaslResponse = (data: Buffer): Buffer => message(Frontend.password, data);

@@ -218,7 +218,10 @@ export class MessageSplitter {
     const length = bytes.readUInt32BE(at + 1);
     if (length < type.min) throw new WireFault(`${type.name}: length ${length} is below ${type.min}`);
     if (length > type.max) {
-      throw new WireFault(`${type.name}: length ${length} is above ${type.max}`, type.min === type.max ? "08P01" : "54000");
+      throw new WireFault(
+        `${type.name}: length ${length} is above ${type.max}`,
+        type.min === type.max ? "08P01" : "54000",
+      );
     }
     return length + 1;
   }

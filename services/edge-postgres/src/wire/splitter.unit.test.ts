@@ -1,5 +1,5 @@
+import { serialize } from "pg-protocol";
 import { describe, expect, test } from "vitest";
-import { encodeExecute, encodeParse, encodeQuery, SYNC } from "./encode.ts";
 import { WireFault } from "./fault.ts";
 import { Backend, backendTable, Frontend, frontendTable } from "./message-table.ts";
 import { Handing, MessageSplitter } from "./splitter.ts";
@@ -38,7 +38,13 @@ function all(splitter: MessageSplitter, chunks: Buffer[]): Handed[] {
   return handed;
 }
 
-const commands = [encodeParse("s", "select $1"), SYNC, encodeQuery("select 1"), encodeExecute("p")];
+const SYNC = serialize.sync();
+const commands = [
+  serialize.parse({ name: "s", text: "select $1" }),
+  SYNC,
+  serialize.query("select 1"),
+  serialize.execute({ portal: "p", rows: 0 }),
+];
 const stream = Buffer.concat(commands);
 const frontend = (): MessageSplitter => new MessageSplitter(frontendTable(1 << 20));
 
@@ -52,7 +58,12 @@ describe("single", () => {
     for (let i = 0; i <= stream.length; i++) {
       expect(all(frontend(), [stream.subarray(0, i), stream.subarray(i)])).toEqual(whole);
     }
-    expect(all(frontend(), [...stream].map((byte) => Buffer.from([byte])))).toEqual(whole);
+    expect(
+      all(
+        frontend(),
+        [...stream].map((byte) => Buffer.from([byte])),
+      ),
+    ).toEqual(whole);
   });
 
   test("truncated: nothing of an incomplete message is handed out", () => {
@@ -63,7 +74,7 @@ describe("single", () => {
 
   test("peek sees only a whole message of the asked type", () => {
     const splitter = frontend();
-    splitter.push(Buffer.concat([SYNC, encodeExecute("p")]));
+    splitter.push(Buffer.concat([SYNC, serialize.execute({ portal: "p", rows: 1 })]));
     splitter.next();
     expect(splitter.peek(Frontend.query)).toBeUndefined();
     expect(splitter.peek(Frontend.execute)).toMatchObject({ start: 10 });
