@@ -158,6 +158,11 @@ export interface Schema {
   functions: string[];
   operators: string[];
   types: string[];
+  /**
+   * which database this is, whatever its connection is called: `<system identifier>/<database oid>`; empty: not known.
+   * Column numbers and oids mean something only within one identity
+   */
+  identity: string;
 }
 
 export interface Relation {
@@ -2103,7 +2108,7 @@ export const TrustedIssuer: MessageFns<TrustedIssuer> = {
 };
 
 function createBaseSchema(): Schema {
-  return { serverVersion: "", relations: [], functions: [], operators: [], types: [] };
+  return { serverVersion: "", relations: [], functions: [], operators: [], types: [], identity: "" };
 }
 
 export const Schema: MessageFns<Schema> = {
@@ -2122,6 +2127,9 @@ export const Schema: MessageFns<Schema> = {
     }
     for (const v of message.types) {
       writer.uint32(42).string(v!);
+    }
+    if (message.identity !== "") {
+      writer.uint32(50).string(message.identity);
     }
     return writer;
   },
@@ -2179,6 +2187,14 @@ export const Schema: MessageFns<Schema> = {
             message.types.push(reader.string());
             continue;
           }
+          case 6: {
+            if (tag !== 50) {
+              break;
+            }
+
+            message.identity = reader.string();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -2210,6 +2226,7 @@ export const Schema: MessageFns<Schema> = {
       types: globalThis.Array.isArray(object?.types)
         ? object.types.map((e: any) => globalThis.String(e))
         : [],
+      identity: isSet(object.identity) ? globalThis.String(object.identity) : "",
     };
   },
 
@@ -2230,6 +2247,9 @@ export const Schema: MessageFns<Schema> = {
     if (message.types?.length) {
       obj.types = message.types;
     }
+    if (message.identity !== "") {
+      obj.identity = message.identity;
+    }
     return obj;
   },
 
@@ -2243,6 +2263,7 @@ export const Schema: MessageFns<Schema> = {
     message.functions = object.functions?.map((e) => e) || [];
     message.operators = object.operators?.map((e) => e) || [];
     message.types = object.types?.map((e) => e) || [];
+    message.identity = object.identity ?? "";
     return message;
   },
 };

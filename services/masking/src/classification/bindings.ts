@@ -1,0 +1,134 @@
+import type { Classification, Schema } from "@sallyport/proto/catalog_model";
+import { matchesGlob } from "./glob.ts";
+
+/** How a column came to a class: its own name, or values computed from a column of the class. */
+export type Manner = "direct" | "derived";
+
+/** (relation oid, column number) → classification → manner. */
+export type ColumnBindings = Map<string, Manner>;
+
+export const columnKey = (oid: number, column: number): string => `${oid}.${column}`;
+
+/** What tells a classification from every other; bindings last as long as it is configured. */
+export const classificationKey = (c: Classification): string =>
+  JSON.stringify([c.class, c.connection, c.database, c.schema, c.relation, c.column]);
+
+/** The class that a classification's key names. */
+export const classOfKey = (key: string): string => (JSON.parse(key) as [string])[0];
+
+/**
+ * Which columns of one database are classified by which rule. Sticky: a binding once made is to the relation's oid and the
+ * column's number, so that renaming or moving a table or column never declassifies. It ends when the rule does.
+ *
+ * A dropped relation keeps its bindings too: its oid does not come back, and a relation that only left the schemas that are
+ * observed must not come back in clear. Another server behind the same connection is another identity (`Schema.identity`).
+ */
+export class DatabaseBindings {
+  readonly #columns = new Map<string, ColumnBindings>();
+
+  of(oid: number, column: number): ReadonlyMap<string, Manner> {
+    return this.#columns.get(columnKey(oid, column)) ?? NONE;
+  }
+
+  /** Forgets what rules said that are configured no more. */
+  retain(keys: ReadonlySet<string>): void {
+    for (const [column, bound] of this.#columns) {
+      for (const key of bound.keys()) if (!keys.has(key)) bound.delete(key);
+      if (bound.size === 0) this.#columns.delete(column);
+    }
+  }
+
+  /** Binds what the schema shows: by name, then through inheritance and generated columns until nothing is added. */
+  bind(schema: Schema, rules: readonly Classification[]): void {
+    for (const relation of schema.relations) {
+      const matching = rules.filter(
+        (rule) =>
+          matchesGlob(rule.schema, relation.schema.toLowerCase()) &&
+          matchesGlob(rule.relation, relation.name.toLowerCase()),
+      );
+      if (matching.length === 0) continue;
+      for (const column of relation.columns) {
+        const name = column.name.toLowerCase();
+        for (const rule of matching) {
+          if (matchesGlob(rule.column, name)) this.#add(relation.oid, column.number, classificationKey(rule), "direct");
+        }
+      }
+    }
+    const families = inheritanceFamilies(schema);
+    while (this.#spreadInFamilies(families) || this.#spreadToGenerated(schema)) {
+      // each round adds bindings, of which there are finitely many
+    }
+  }
+
+  #add(oid: number, column: number, key: string, manner: Manner): boolean {
+    const at = columnKey(oid, column);
+    let bound = this.#columns.get(at);
+    if (!bound) this.#columns.set(at, (bound = new Map()));
+    const known = bound.get(key);
+    if (known === "direct" || known === manner) return false;
+    bound.set(key, manner);
+    return true;
+  }
+
+  /** A query of the parent returns the children's rows, and the other way round nothing is lost: all share their classes. */
+  #spreadInFamilies(families: readonly Family[]): boolean {
+    let added = false;
+    for (const family of families) {
+      for (const members of family) {
+        const all = new Map<string, Manner>();
+        for (const { oid, column } of members) {
+          for (const [key, manner] of this.of(oid, column)) if (all.get(key) !== "direct") all.set(key, manner);
+        }
+        for (const { oid, column } of members) {
+          for (const [key, manner] of all) added = this.#add(oid, column, key, manner) || added;
+        }
+      }
+    }
+    return added;
+  }
+
+  #spreadToGenerated(schema: Schema): boolean {
+    let added = false;
+    for (const relation of schema.relations) {
+      for (const column of relation.columns) {
+        for (const source of column.generatedFrom) {
+          for (const key of this.of(relation.oid, source).keys()) {
+            added = this.#add(relation.oid, column.number, key, "derived") || added;
+          }
+        }
+      }
+    }
+    return added;
+  }
+}
+
+const NONE: ReadonlyMap<string, Manner> = new Map();
+
+/** Columns of one name in relations that inherit from each other (partitions are such). */
+type Family = { oid: number; column: number }[][];
+
+function inheritanceFamilies(schema: Schema): Family[] {
+  const representative = new Map<number, number>();
+  const find = (oid: number): number => {
+    let at = oid;
+    for (let next = representative.get(at); next !== undefined && next !== at; next = representative.get(at)) at = next;
+    return at;
+  };
+  for (const relation of schema.relations) {
+    for (const parent of relation.parents) representative.set(find(relation.oid), find(parent));
+  }
+  if (representative.size === 0) return [];
+  const families = new Map<number, Map<string, { oid: number; column: number }[]>>();
+  for (const relation of schema.relations) {
+    const root = find(relation.oid);
+    if (root === relation.oid && ![...representative.values()].includes(root)) continue;
+    const columns = families.get(root) ?? new Map<string, { oid: number; column: number }[]>();
+    families.set(root, columns);
+    for (const column of relation.columns) {
+      const same = columns.get(column.name) ?? [];
+      columns.set(column.name, same);
+      same.push({ oid: relation.oid, column: column.number });
+    }
+  }
+  return [...families.values()].map((columns) => [...columns.values()].filter((same) => same.length > 1));
+}

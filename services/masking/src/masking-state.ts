@@ -1,0 +1,97 @@
+import type { Classification, Configuration, DataClass, Schema } from "@sallyport/proto/catalog_model";
+import type { Event } from "@sallyport/proto/event";
+import { classificationKey, DatabaseBindings } from "./classification/bindings.ts";
+import { databaseIndex, type DatabaseIndex } from "./classification/database-index.ts";
+import { matchesGlob } from "./classification/glob.ts";
+import { DefinitionLineage } from "./lineage/definition-lineage.ts";
+
+interface Database {
+  connection: string;
+  database: string;
+  /** as last observed; undefined: only its bindings are known */
+  schema: Schema;
+  /** by what the server says it is, so that another server behind the same name starts anew and the first is not forgotten */
+  bindings: Map<string, DatabaseBindings>;
+  /** made when first asked for; undefined: something changed since */
+  index: DatabaseIndex | undefined;
+}
+
+/**
+ * The fold: classifications and observed schemas, in the order of EVENTS, become bindings of columns to classes.
+ * Deterministic, and independent of when plans are asked for: whoever folds the same events has the same bindings.
+ */
+export class MaskingState {
+  #classifications: readonly Classification[] = [];
+  #classes: ReadonlyMap<string, DataClass> = new Map();
+  readonly #databases = new Map<string, Database>();
+
+  apply(event: Event): void {
+    switch (event.fact?.$case) {
+      case "configurationApplied":
+        if (event.fact.value.configuration) this.#configure(event.fact.value.configuration);
+        break;
+      case "schemaObserved": {
+        const { connection, database, schema } = event.fact.value;
+        if (schema) this.#observe(connection, database, schema);
+        break;
+      }
+      default:
+      // of no concern to masking
+    }
+  }
+
+  dataClass(name: string): DataClass | undefined {
+    return this.#classes.get(name);
+  }
+
+  /** Undefined: never observed. */
+  database(connection: string, database: string): DatabaseIndex | undefined {
+    const entry = this.#databases.get(databaseKey(connection, database));
+    if (!entry) return undefined;
+    entry.index ??= databaseIndex(entry.schema, bindingsOf(entry), new DefinitionLineage(entry.schema));
+    return entry.index;
+  }
+
+  /** Whether any rule could hide anything in the database: false only when none of its names can match. */
+  mayHide(connection: string, database: string, hidden: ReadonlySet<string>): boolean {
+    return this.#rulesFor(connection, database).some((rule) => hidden.has(rule.class));
+  }
+
+  #configure(configuration: Configuration): void {
+    this.#classifications = configuration.classifications;
+    this.#classes = new Map(configuration.classes.map((dataClass) => [dataClass.name, dataClass]));
+    const keys = new Set(configuration.classifications.map(classificationKey));
+    for (const entry of this.#databases.values()) {
+      for (const bindings of entry.bindings.values()) bindings.retain(keys);
+      this.#bind(entry);
+    }
+  }
+
+  #observe(connection: string, database: string, schema: Schema): void {
+    const key = databaseKey(connection, database);
+    const known = this.#databases.get(key);
+    const entry: Database = known ?? { connection, database, schema, bindings: new Map(), index: undefined };
+    entry.schema = schema;
+    this.#databases.set(key, entry);
+    this.#bind(entry);
+  }
+
+  #bind(entry: Database): void {
+    bindingsOf(entry).bind(entry.schema, this.#rulesFor(entry.connection, entry.database));
+    entry.index = undefined;
+  }
+
+  #rulesFor(connection: string, database: string): Classification[] {
+    return this.#classifications.filter(
+      (rule) => matchesGlob(rule.connection, connection.toLowerCase()) && matchesGlob(rule.database, database.toLowerCase()),
+    );
+  }
+}
+
+function bindingsOf(entry: Database): DatabaseBindings {
+  let bindings = entry.bindings.get(entry.schema.identity);
+  if (!bindings) entry.bindings.set(entry.schema.identity, (bindings = new DatabaseBindings()));
+  return bindings;
+}
+
+const databaseKey = (connection: string, database: string): string => JSON.stringify([connection, database]);
