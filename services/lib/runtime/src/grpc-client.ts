@@ -58,7 +58,12 @@ export function internalClient<T extends Client>(
 
 /** A client of a public port: TLS, no certificate; the caller adds `authorization` metadata (`bearer`). */
 export function publicClient<T extends Client>(ctor: ClientConstructor<T>, address: string, ca?: Buffer): T {
-  return new ctor(address, credentials.createSsl(ca ?? null), channel);
+  // TLS has no server name for an IP address (RFC 6066 section 3); a loopback address is asked for as `localhost`.
+  const loopback = /^(127\.[\d.]+|\[::1\]):/.test(address);
+  return new ctor(address, credentials.createSsl(ca ?? null), {
+    ...channel,
+    ...(loopback ? { "grpc.ssl_target_name_override": "localhost" } : {}),
+  });
 }
 
 /** Metadata that shows a token. */

@@ -33,8 +33,18 @@ export function toStatus(error: unknown): StatusObject {
 export function fromStatus(error: unknown, op: string): AppError {
   if (!isServiceError(error)) return AppError.from(error, op);
   const code = codeOf.get(error.code) ?? (error.code === status.OUT_OF_RANGE ? "invalid-input" : "internal");
-  return new AppError(code, op, error.details || code, { cause: error });
+  return new AppError(code, op, ownSentence.get(code)?.(op, error.details) ?? (error.details || code), {
+    cause: error,
+  });
 }
+
+/** What grpc-js itself says about a peer that is away is about sockets and names; people get a sentence of ours. */
+const ownSentence = new Map<ErrorCode, (op: string, details: string) => string | undefined>([
+  ["deadline", (op) => `${op}: no answer in time`],
+  ["unavailable", (op, details) => (fromTransport.test(details) ? `${op}: the service cannot be reached` : undefined)],
+]);
+const fromTransport =
+  /^(No connection established|Connection dropped|Name resolution|Received RST_STREAM|Channel|.*ECONN|.*HTTP)/;
 
 function isServiceError(error: unknown): error is Error & { code: number; details: string } {
   return error instanceof Error && "code" in error && typeof error.code === "number" && "details" in error;

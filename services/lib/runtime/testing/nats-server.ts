@@ -42,7 +42,7 @@ export async function startNatsServer({ extraConfig = "" }: { extraConfig?: stri
 async function launch(folder: string, port: number, extraConfig: string): Promise<ChildProcess> {
   for (const file of await readdir(folder)) if (file.endsWith(".ports")) await rm(join(folder, file));
   const config = join(folder, "nats.conf");
-  const jetstream = `jetstream { store_dir: "${join(folder, "store")}", max_mem: 64M, max_file: 4G }`;
+  const jetstream = `jetstream { store_dir: "${join(folder, "store")}", max_mem: 64M, max_file: 16G }`;
   await writeFile(
     config,
     `listen: "127.0.0.1:${port}"\nports_file_dir: "${folder}"\nmax_payload: 8M\n${jetstream}\n${extraConfig}\n`,
