@@ -16,7 +16,10 @@ async function json(...args: string[]): Promise<unknown> {
 }
 
 test("whoami, connections and status answer in each format", async () => {
-  expect(await json("--profile", "engineer", "whoami")).toMatchObject({ principal: "user:engineer", groups: ["engineers"] });
+  expect(await json("--profile", "engineer", "whoami")).toMatchObject({
+    principal: "user:engineer",
+    groups: ["engineers"],
+  });
   const table = await sallyport("--profile", "engineer", "connections");
   expect(table.out).toContain("orders");
   expect(table.out).not.toContain("\u001b[");
@@ -35,7 +38,10 @@ test("token prints a password that psql accepts; logging out withdraws it", asyn
 });
 
 test("a personal token is made, listed, works, and is refused once revoked", async () => {
-  const made = (await json("--profile", "dba", "token", "create", "--label", "e2e", "--ttl", "1h")) as { token: string; tokenId: string };
+  const made = (await json("--profile", "dba", "token", "create", "--label", "e2e", "--ttl", "1h")) as {
+    token: string;
+    tokenId: string;
+  };
   const env = { ...libpq(gateway, "dba", "sandbox"), PGPASSWORD: made.token };
   expect((await run("psql", ["-X", "-At", "-c", "SELECT 1"], { env })).out).toBe("1\n");
   expect(JSON.stringify(await json("--profile", "dba", "token", "list"))).toContain(made.tokenId);
@@ -51,7 +57,9 @@ test("plan of the applied folder shows no changes; broken input is reported with
 });
 
 test("sql answers, and refuses what is not on the allow-list", async () => {
-  const rows = (await json("--profile", "security", "sql", "SELECT count(*) AS n FROM sessions")) as { n: number | string }[];
+  const rows = (await json("--profile", "security", "sql", "SELECT count(*) AS n FROM sessions")) as {
+    n: number | string;
+  }[];
   expect(Number(rows[0]?.n)).toBeGreaterThan(0);
   const refused = await sallyport("--profile", "security", "sql", "SELECT * FROM file('/etc/passwd')");
   expect(refused.code).not.toBe(0);

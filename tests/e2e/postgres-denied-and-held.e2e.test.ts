@@ -59,7 +59,9 @@ test("a wrong token, an unknown connection and somebody else's name are refused 
 });
 
 test("without TLS nobody gets in", async () => {
-  const result = await run("psql", ["-X", "-c", "SELECT 1"], { env: { ...libpq(gateway, "engineer", "orders"), PGSSLMODE: "disable" } });
+  const result = await run("psql", ["-X", "-c", "SELECT 1"], {
+    env: { ...libpq(gateway, "engineer", "orders"), PGSSLMODE: "disable" },
+  });
   expect(result.code).toBe(2);
   expect(result.err).toContain("TLS");
 });

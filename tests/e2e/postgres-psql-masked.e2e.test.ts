@@ -4,7 +4,12 @@ import { psqlAs } from "../harness/clients.ts";
 const gateway = inject("gateway");
 
 test("a SELECT answers with e-mail, phone and card number masked, also inside notes", async () => {
-  const result = await psqlAs(gateway, "engineer", "orders", "SELECT name, email, phone, card_number, notes FROM customers WHERE id = 4");
+  const result = await psqlAs(
+    gateway,
+    "engineer",
+    "orders",
+    "SELECT name, email, phone, card_number, notes FROM customers WHERE id = 4",
+  );
   expect(result.err).toBe("");
   expect(result.code).toBe(0);
   expect(result.out).toContain("Emil Abel");
@@ -14,9 +19,15 @@ test("a SELECT answers with e-mail, phone and card number masked, also inside no
 });
 
 test("an expression over a hidden column is hidden", async () => {
-  const result = await psqlAs(gateway, "engineer", "orders", "SELECT upper(email), substr(card_number, 13), customers FROM customers WHERE id = 4");
+  const result = await psqlAs(
+    gateway,
+    "engineer",
+    "orders",
+    "SELECT upper(email), substr(card_number, 13), customers FROM customers WHERE id = 4",
+  );
   expect(result.code).toBe(0);
-  for (const hidden of ["EMIL.ABEL4@EXAMPLE.COM", "6762", "emil.abel4@example.com"]) expect(result.out).not.toContain(hidden);
+  for (const hidden of ["EMIL.ABEL4@EXAMPLE.COM", "6762", "emil.abel4@example.com"])
+    expect(result.out).not.toContain(hidden);
 });
 
 test("a view's column is as hidden as the column it shows", async () => {

@@ -25,7 +25,9 @@ test("pgbench -i and -S run through the gateway, simple and prepared", async () 
 });
 
 test("pg_dump of the sandbox yields the tables and their rows", async () => {
-  const result = await run("pg_dump", ["--no-owner", "-t", "orders", "-t", "customers"], { env: libpq(gateway, "dba", "sandbox") });
+  const result = await run("pg_dump", ["--no-owner", "-t", "orders", "-t", "customers"], {
+    env: libpq(gateway, "dba", "sandbox"),
+  });
   expect(result.err).toBe("");
   expect(result.code).toBe(0);
   expect(result.out).toContain("CREATE TABLE public.customers");

@@ -49,6 +49,14 @@ export function profileOf(gateway: GatewayAddress, name: string) {
 }
 
 /** psql with one statement; errors are printed with their SQLSTATE. */
-export function psqlAs(gateway: GatewayAddress, profile: string, connection: string, sql: string, ...options: string[]): Promise<Ended> {
-  return run("psql", ["-X", "-v", "VERBOSITY=verbose", ...options, "-c", sql], { env: libpq(gateway, profile, connection) });
+export function psqlAs(
+  gateway: GatewayAddress,
+  profile: string,
+  connection: string,
+  sql: string,
+  ...options: string[]
+): Promise<Ended> {
+  return run("psql", ["-X", "-v", "VERBOSITY=verbose", ...options, "-c", sql], {
+    env: libpq(gateway, profile, connection),
+  });
 }

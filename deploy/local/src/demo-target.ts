@@ -78,9 +78,7 @@ export async function seedDemoTarget(target: DemoTarget): Promise<void> {
   try {
     const { rowCount } = await admin.query("SELECT FROM pg_database WHERE datname = 'sandbox'");
     if (rowCount === 1) return;
-    await admin.query(
-      `CREATE ROLE ${target.appUser} LOGIN PASSWORD ${pg.escapeLiteral(target.appPassword)}`,
-    );
+    await admin.query(`CREATE ROLE ${target.appUser} LOGIN PASSWORD ${pg.escapeLiteral(target.appPassword)}`);
     for (const database of ["orders", "sandbox"]) {
       await admin.query(`CREATE DATABASE ${database} OWNER ${target.appUser}`);
       const connection = await login(target, database);
@@ -148,13 +146,22 @@ function initialise(home: string, bin: string, target: DemoTarget): void {
   own(passwordFile);
   const result = spawnSync(
     join(bin, "initdb"),
-    ["-D", target.dataDirectory, "-U", target.superuser, "--auth=scram-sha-256", "--encoding=UTF8", "--locale=C.UTF-8"]
-      .concat([`--pwfile=${passwordFile}`, "--no-sync"]),
+    [
+      "-D",
+      target.dataDirectory,
+      "-U",
+      target.superuser,
+      "--auth=scram-sha-256",
+      "--encoding=UTF8",
+      "--locale=C.UTF-8",
+    ].concat([`--pwfile=${passwordFile}`, "--no-sync"]),
     { ...identity(), cwd: home, encoding: "utf8" },
   );
   rmSync(passwordFile, { force: true });
   if (result.status !== 0) {
-    throw new Error(`The demo's PostgreSQL could not be initialised in ${home}:\n${result.stderr || result.error?.message}`);
+    throw new Error(
+      `The demo's PostgreSQL could not be initialised in ${home}:\n${result.stderr || result.error?.message}`,
+    );
   }
 }
 

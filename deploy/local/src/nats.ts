@@ -1,7 +1,6 @@
 import { existsSync, readFileSync, writeFileSync } from "node:fs";
 import { spawnSync } from "node:child_process";
 import { join } from "node:path";
-import { jetstreamManager, DiscardPolicy, RetentionPolicy, StorageType } from "@nats-io/jetstream";
 import { connect, nkeyAuthenticator, type NatsConnection } from "@nats-io/transport-node";
 import * as subjects from "@sallyport/proto/subjects";
 import { prepareNkey } from "./keys.ts";
@@ -68,7 +67,10 @@ export function permissionsOf(service: string, instance: string): Permissions {
     case "identity":
     case "catalog":
     case "approval":
-      return { publish: [subjects.eventsOfService(service), ...READ_EVENTS, ...snapshotsOf(service)], subscribe: [inbox] };
+      return {
+        publish: [subjects.eventsOfService(service), ...READ_EVENTS, ...snapshotsOf(service)],
+        subscribe: [inbox],
+      };
     case "policy":
     case "masking":
       return { publish: READ_EVENTS, subscribe: [inbox] };
@@ -96,11 +98,7 @@ export interface NatsSetup {
 }
 
 /** Writes the server's configuration. `members` maps an instance to its role. */
-export function prepareNats(
-  layout: Layout,
-  port: number,
-  members: ReadonlyMap<string, string>,
-): NatsSetup {
+export function prepareNats(layout: Layout, port: number, members: ReadonlyMap<string, string>): NatsSetup {
   const users = [...members].map(([instance, service]) => {
     const { publicKey } = prepareNkey(layout.keys, instance);
     const { publish, subscribe } = permissionsOf(service, instance);
@@ -111,7 +109,7 @@ export function prepareNats(
     server_name: "sallyport-local",
     max_payload: 8 * 1024 * 1024,
     max_pending: 64 * 1024 * 1024,
-    jetstream: { store_dir: layout.nats, max_memory_store: 64 * 1024 * 1024, max_file_store: "50GB" },
+    jetstream: { store_dir: layout.nats, max_memory_store: 64 * 1024 * 1024 },
     authorization: { users },
   };
   const configFile = join(layout.config, "nats-server.conf");
@@ -142,52 +140,4 @@ export async function connectNats(url: string, identity: NatsIdentity): Promise<
     authenticator: nkeyAuthenticator(readFileSync(identity.seedFile).subarray(0, 58)),
     reconnect: false,
   });
-}
-
-export interface StreamLimits {
-  /** Bytes that FRAMES may hold before publishing is refused (I1: full means fail closed). */
-  framesMaxBytes: number;
-}
-
-/** Creates the streams when they are missing. Existing ones are left as they are: a redefinition is an operator's act. */
-export async function ensureStreams(connection: NatsConnection, limits: StreamLimits): Promise<void> {
-  const manager = await jetstreamManager(connection);
-  const existing = new Set<string>();
-  for await (const stream of manager.streams.list()) existing.add(stream.config.name);
-  if (!existing.has(subjects.framesStream(0))) {
-    await manager.streams.add({
-      name: subjects.framesStream(0),
-      subjects: [subjects.framesAll(0)],
-      storage: StorageType.File,
-      retention: RetentionPolicy.Limits,
-      discard: DiscardPolicy.New,
-      max_bytes: limits.framesMaxBytes,
-      duplicate_window: 120_000_000_000,
-    });
-  }
-  if (!existing.has(subjects.EVENTS_STREAM)) {
-    await manager.streams.add({
-      name: subjects.EVENTS_STREAM,
-      subjects: [subjects.EVENTS_ALL],
-      storage: StorageType.File,
-      retention: RetentionPolicy.Limits,
-      discard: DiscardPolicy.New,
-      max_bytes: 4 * 1024 ** 3,
-      allow_direct: true,
-      duplicate_window: 120_000_000_000,
-    });
-  }
-  if (!existing.has(SNAPSHOTS_STREAM)) {
-    await manager.streams.add({
-      name: SNAPSHOTS_STREAM,
-      subjects: [`$KV.${subjects.SNAPSHOT_BUCKET}.>`],
-      storage: StorageType.File,
-      discard: DiscardPolicy.New,
-      max_msgs_per_subject: 1,
-      allow_rollup_hdrs: true,
-      deny_delete: true,
-      allow_direct: true,
-      max_bytes: 1024 ** 3,
-    });
-  }
 }

@@ -21,7 +21,11 @@ export async function preparePki(folder: string, names: readonly string[]): Prom
   const ca = join(folder, "ca.crt");
   const paths = (name: string) => ({ cert: join(folder, `${name}.crt`), key: join(folder, `${name}.key`) });
   const wanted = names.filter((name) => !existsSync(paths(name).cert) || !existsSync(paths(name).key));
-  if (!existsSync(ca) || expiresSoon(ca) || names.some((name) => !wanted.includes(name) && expiresSoon(paths(name).cert))) {
+  if (
+    !existsSync(ca) ||
+    expiresSoon(ca) ||
+    names.some((name) => !wanted.includes(name) && expiresSoon(paths(name).cert))
+  ) {
     await issueAll(ca, paths, names);
   } else if (wanted.length > 0) {
     // The CA's private key is never kept, so a new name means a new PKI.
@@ -43,7 +47,11 @@ async function issueAll(
     name: "CN=Sallyport development CA",
     notBefore,
     notAfter,
-    keys: caKeys as unknown as Parameters<typeof x509.X509CertificateGenerator.createSelfSigned>[0] extends { keys?: infer K } ? K : never,
+    keys: caKeys as unknown as Parameters<typeof x509.X509CertificateGenerator.createSelfSigned>[0] extends {
+      keys?: infer K;
+    }
+      ? K
+      : never,
     signingAlgorithm: ALGORITHM,
     extensions: [
       new x509.BasicConstraintsExtension(true, 0, true),

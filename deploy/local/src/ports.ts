@@ -92,9 +92,7 @@ export async function takenPorts(ports: Ports): Promise<{ name: string; port: nu
     ...Object.entries(single),
     ...Object.entries(metrics).map(([service, port]) => [`metrics of ${service}`, port] as const),
   ];
-  const results = await Promise.all(
-    all.map(async ([name, port]) => ({ name, port, taken: !(await canListen(port)) })),
-  );
+  const results = await Promise.all(all.map(async ([name, port]) => ({ name, port, taken: !(await canListen(port)) })));
   return results.filter((result) => result.taken).map(({ name, port }) => ({ name, port }));
 }
 

@@ -27,9 +27,7 @@ export async function prepareProfiles(stack: Stack): Promise<ReadonlyMap<string,
   const api = connectApi(deployment);
   try {
     const profiles = await Promise.all(
-      stack.accounts.map((account) =>
-        loginWithBrowser(api, account.name, (url) => visit(stack, account, url)),
-      ),
+      stack.accounts.map((account) => loginWithBrowser(api, account.name, (url) => visit(stack, account, url))),
     );
     for (const profile of profiles) home.saveProfile(profile, { makeCurrent: profile.name === "engineer" });
     return new Map(profiles.map((profile) => [profile.name, profile]));
@@ -46,4 +44,3 @@ async function visit(stack: Stack, account: Account, authorizationUrl: string): 
   });
   await fetch(callback);
 }
-

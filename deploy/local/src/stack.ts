@@ -1,13 +1,14 @@
 import { writeFileSync } from "node:fs";
 import { dirname, join, resolve } from "node:path";
 import { fileURLToPath } from "node:url";
-import { get } from "node:http";
-import { AppError } from "@sallyport/runtime";
+import { statfs } from "node:fs/promises";
+import { connect } from "node:net";
+import { AppError, ensureStreams } from "@sallyport/runtime";
 import { demoTarget, forgetDemoTarget, prepareDemoTarget, seedDemoTarget, type DemoTarget } from "./demo-target.ts";
 import { prepareAccounts, type Account } from "./accounts.ts";
 import { prepareKeys, preparePassword, type KeyFiles } from "./keys.ts";
 import { forgetLayout, layoutOf, prepareLayout, type Layout } from "./layout.ts";
-import { connectNats, ensureStreams, findNatsServer, prepareNats, type NatsSetup } from "./nats.ts";
+import { connectNats, findNatsServer, prepareNats, type NatsSetup } from "./nats.ts";
 import { preparePki, type Pki } from "./pki.ts";
 import { DEFAULT_PORTS, SERVICE_NAMES, takenPorts, type Ports, type ServiceName } from "./ports.ts";
 import { configurationOf, EDGE_INSTANCE } from "./service-config.ts";
@@ -93,9 +94,10 @@ export async function startStack(options: StackOptions): Promise<Stack> {
         ["nats-server", "postgres"],
       ]),
   };
+  const framesMaxBytes = options.framesMaxBytes ?? (await framesLimit(layout.nats));
   try {
     await Promise.all([
-      supervisor.start(natsSpec(natsServer, nats.configFile)).then(() => prepareStreams(nats, options.framesMaxBytes)),
+      supervisor.start(natsSpec(natsServer, nats.configFile)).then(() => prepareStreams(nats, framesMaxBytes)),
       supervisor.start(prepareDemoTarget(stateDir, target)).then(() => seedDemoTarget(target)),
       supervisor.start(idpSpec(stack)),
     ]);
@@ -104,7 +106,7 @@ export async function startStack(options: StackOptions): Promise<Stack> {
       wanted.map((service) => {
         const configuration = merge(configurationOf(service, context), options.overrides?.[service] ?? {});
         if (options.logLevel !== undefined) configuration["log"] = { level: options.logLevel };
-        return supervisor.start(serviceSpec(service, layout, configuration, ports));
+        return supervisor.start(serviceSpec(service, layout, configuration));
       }),
     );
     return stack;
@@ -149,10 +151,16 @@ async function requirePorts(ports: Ports): Promise<void> {
   );
 }
 
-async function prepareStreams(nats: NatsSetup, framesMaxBytes: number | undefined): Promise<void> {
+/** FRAMES may take 20 GiB, on a small disk half of what is free: full means that nothing is admitted any more. */
+async function framesLimit(folder: string): Promise<number> {
+  const { bavail, bsize } = await statfs(folder);
+  return Math.min(20 * 1024 ** 3, Math.floor((bavail * bsize) / 2));
+}
+
+async function prepareStreams(nats: NatsSetup, maxFramesBytes: number): Promise<void> {
   const connection = await connectNats(nats.url, nats.identity("admin"));
   try {
-    await ensureStreams(connection, { framesMaxBytes: framesMaxBytes ?? 20 * 1024 ** 3 });
+    await ensureStreams(connection, { maxFramesBytes });
   } finally {
     await connection.close();
   }
@@ -163,7 +171,9 @@ function natsSpec(command: string, configFile: string): ProcessSpec {
     name: "nats-server",
     command,
     args: ["-c", configFile],
-    ready: async () => undefined,
+    ready: async (signal, log) => {
+      while (!signal.aborted && !log().includes("Server is ready")) await new Promise((done) => setTimeout(done, 10));
+    },
     restart: true,
   };
 }
@@ -181,12 +191,7 @@ function idpSpec(stack: Stack): ProcessSpec {
   };
 }
 
-function serviceSpec(
-  service: ServiceName,
-  layout: Layout,
-  configuration: Record<string, unknown>,
-  ports: Ports,
-): ProcessSpec {
+function serviceSpec(service: ServiceName, layout: Layout, configuration: Record<string, unknown>): ProcessSpec {
   const configFile = join(layout.config, `${service}.json`);
   writeJson(configFile, configuration);
   return {
@@ -194,7 +199,7 @@ function serviceSpec(
     command: process.execPath,
     args: [join(REPOSITORY, "services", service, "src/main.ts")],
     env: serviceEnvironment(layout, configFile),
-    ready: (signal) => untilReady(ports.metrics[service], signal),
+    ready: untilSaysReady,
     restart: true,
   };
 }
@@ -209,24 +214,12 @@ function serviceEnvironment(layout: Layout, configFile: string): Record<string, 
   };
 }
 
-/** A service's metrics port also says whether it is ready. */
-async function untilReady(port: number, signal: AbortSignal): Promise<void> {
-  while (!signal.aborted) {
-    const status = await new Promise<number>((done) => {
-      const request = get({ host: "127.0.0.1", port, path: "/ready", timeout: 500 }, (response) => {
-        response.resume();
-        done(response.statusCode ?? 0);
-      });
-      request.on("error", () => done(0));
-      request.on("timeout", () => request.destroy());
-    });
-    if (status === 200) return;
-    await new Promise((resolve) => setTimeout(resolve, 25));
-  }
+/** A service says so itself, in its log. */
+async function untilSaysReady(signal: AbortSignal, log: () => string): Promise<void> {
+  while (!signal.aborted && !/"msg":"ready"/.test(log())) await new Promise((resolve) => setTimeout(resolve, 25));
 }
 
 async function untilListening(port: number, signal: AbortSignal): Promise<void> {
-  const { connect } = await import("node:net");
   while (!signal.aborted) {
     const open = await new Promise<boolean>((done) => {
       const socket = connect({ host: "127.0.0.1", port }, () => {
@@ -256,4 +249,3 @@ function merge(base: Record<string, unknown>, overrides: Record<string, unknown>
 function isSection(value: unknown): value is Record<string, unknown> {
   return typeof value === "object" && value !== null && !Array.isArray(value);
 }
-

@@ -1,5 +1,5 @@
 import { spawn, type ChildProcess } from "node:child_process";
-import { closeSync, openSync, readFileSync } from "node:fs";
+import { closeSync, openSync, readFileSync, statSync } from "node:fs";
 import { join } from "node:path";
 
 /** How to start one process and how to know that it is ready. */
@@ -11,8 +11,11 @@ export interface ProcessSpec {
   readonly uid?: number;
   readonly gid?: number;
   readonly cwd?: string;
-  /** Resolves when the process serves; rejects never: the supervisor bounds the wait and watches for exits. */
-  readonly ready: (signal: AbortSignal) => Promise<void>;
+  /**
+   * Resolves when the process serves; rejects never: the supervisor bounds the wait and watches for exits. `log` returns
+   * what the process has said since it was started.
+   */
+  readonly ready: (signal: AbortSignal, log: () => string) => Promise<void>;
   readonly stopSignal?: NodeJS.Signals;
   /** Start again when it ends by itself. */
   readonly restart: boolean;
@@ -129,7 +132,9 @@ export class Supervisor {
   async #launch(managed: Managed): Promise<void> {
     const { spec } = managed;
     managed.state = "starting";
-    const log = openSync(this.logFile(spec.name), "a", 0o600);
+    const logFile = this.logFile(spec.name);
+    const log = openSync(logFile, "a", 0o600);
+    const from = statSync(logFile).size;
     const child = spawn(spec.command, spec.args, {
       stdio: ["pipe", log, log],
       env: { ...process.env, ...spec.env },
@@ -155,7 +160,7 @@ export class Supervisor {
     const timer = setTimeout(() => abort.abort(), READY_TIMEOUT_MS);
     try {
       await Promise.race([
-        spec.ready(abort.signal),
+        spec.ready(abort.signal, () => readFileSync(logFile).subarray(from).toString("utf8")),
         managed.exited.then(() => {
           throw new Error(`ended with ${ended}`);
         }),

@@ -25,10 +25,14 @@ export function conninfo(stack: Pick<Stack, "ports" | "pki">, user: string, conn
 
 /** Debian's psql with nothing of ours installed, over TLS with verify-full. */
 export function startPsql(stack: Stack, options: PsqlOptions): ChildProcess {
-  return spawn("psql", ["-X", "--no-password", ...(options.args ?? []), conninfo(stack, options.user, options.connection)], {
-    env: { ...process.env, PGPASSWORD: options.token, PGCONNECT_TIMEOUT: "10", LC_ALL: "C.UTF-8" },
-    stdio: ["pipe", "pipe", "pipe"],
-  });
+  return spawn(
+    "psql",
+    ["-X", "--no-password", ...(options.args ?? []), conninfo(stack, options.user, options.connection)],
+    {
+      env: { ...process.env, PGPASSWORD: options.token, PGCONNECT_TIMEOUT: "10", LC_ALL: "C.UTF-8" },
+      stdio: ["pipe", "pipe", "pipe"],
+    },
+  );
 }
 
 /** Runs psql on statements given as `-c` options and waits for its end. */

@@ -10,7 +10,11 @@ export interface Log {
    * Asks until the answer satisfies `enough`: the log follows the data path by a fraction of a second. Returns the last
    * answer when the bound is reached, so that the caller can say what is missing.
    */
-  askUntil(sql: string, parameters: Readonly<Record<string, string>>, enough: (rows: readonly Row[]) => boolean): Promise<Row[]>;
+  askUntil(
+    sql: string,
+    parameters: Readonly<Record<string, string>>,
+    enough: (rows: readonly Row[]) => boolean,
+  ): Promise<Row[]>;
 }
 
 const BOUND_MS = 10_000;

@@ -9,7 +9,11 @@ import { STEPS } from "./steps.ts";
 import { createTell } from "./tell.ts";
 
 /** Plays the story on the running gateway. Returns the titles of the steps that did not come out as told. */
-export async function playStory(stack: Stack, profiles: ReadonlyMap<string, Profile>, out: NodeJS.WriteStream): Promise<string[]> {
+export async function playStory(
+  stack: Stack,
+  profiles: ReadonlyMap<string, Profile>,
+  out: NodeJS.WriteStream,
+): Promise<string[]> {
   const api = connectApi(deploymentOf(stack));
   const security = profiles.get("security");
   if (security === undefined) throw new AppError("internal", "story", "There is no profile for security.");

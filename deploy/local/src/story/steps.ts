@@ -38,7 +38,11 @@ export const STEPS: readonly Step[] = [
       tell.does(`engineer$ psql … -c "${sql}"`);
       const result = await asPerson(scene, "engineer", sql);
       expectThat(result.code === 0, "engineer's SELECT answers", result.err);
-      expectThat(!EMAIL.test(result.out) && !/\w@example\.org/.test(result.out), "no e-mail address is shown", result.out);
+      expectThat(
+        !EMAIL.test(result.out) && !/\w@example\.org/.test(result.out),
+        "no e-mail address is shown",
+        result.out,
+      );
       expectThat(!CARD.test(result.out.replaceAll(" ", "")), "no card number is shown", result.out);
       tell.shows(result.out.trimEnd());
       const rows = await scene.log.askUntil(
@@ -92,7 +96,11 @@ export const STEPS: readonly Step[] = [
       tell.does(`dba$ sallyport approve ${request.approvalId}`);
       await decide(scene, "dba", request.approvalId);
       const result = await running;
-      expectThat(result.code === 0 && result.out.includes("DELETE 1"), "the granted command ran", result.err + result.out);
+      expectThat(
+        result.code === 0 && result.out.includes("DELETE 1"),
+        "the granted command ran",
+        result.err + result.out,
+      );
       tell.shows(result.out.trimEnd());
       const again = await decide(scene, "dba", request.approvalId).catch((error: Error) => error);
       expectThat(again instanceof Error, "a grant is used up");
@@ -119,10 +127,18 @@ export const STEPS: readonly Step[] = [
   {
     title: "Dangerous commands: refused before they reach the server",
     async play(scene, tell) {
-      for (const statement of ["DROP TABLE customers", "DELETE FROM orders", "DO $$ BEGIN DELETE FROM orders; END $$"]) {
+      for (const statement of [
+        "DROP TABLE customers",
+        "DELETE FROM orders",
+        "DO $$ BEGIN DELETE FROM orders; END $$",
+      ]) {
         tell.does(`engineer$ psql … -c "${statement}"`);
         const result = await asPerson(scene, "engineer", statement);
-        expectThat(result.code !== 0 && result.err.includes("ERROR"), `${statement} is refused`, result.out + result.err);
+        expectThat(
+          result.code !== 0 && result.err.includes("ERROR"),
+          `${statement} is refused`,
+          result.out + result.err,
+        );
         tell.shows(result.err.trimEnd());
       }
       const rows = await scene.log.askUntil(
@@ -139,7 +155,12 @@ export const STEPS: readonly Step[] = [
     title: "Offboarding: access ends while it is being used",
     async play(scene, tell) {
       const contractor = profileOf(scene, "contractor");
-      const session = startPsql(scene.stack, { user: "contractor", token: contractor.token, connection: "orders", args: ["-At"] });
+      const session = startPsql(scene.stack, {
+        user: "contractor",
+        token: contractor.token,
+        connection: "orders",
+        args: ["-At"],
+      });
       const done = finishOpen(session);
       session.stdin?.write("SELECT 'contractor is working';\n");
       await until(() => done.out().includes("contractor is working"), "contractor's session answers");
@@ -156,7 +177,11 @@ export const STEPS: readonly Step[] = [
       const took = performance.now() - started;
       expectThat(took < 3_000, "the session ended at once", `${took} ms`);
       tell.shows(result.err.trimEnd().split("\n")[0] ?? "");
-      const refused = await psql(scene.stack, { user: "contractor", token: scene.nightlyToken, connection: "orders" }, "SELECT 1");
+      const refused = await psql(
+        scene.stack,
+        { user: "contractor", token: scene.nightlyToken, connection: "orders" },
+        "SELECT 1",
+      );
       expectThat(refused.code !== 0, "the job's token is refused from now on", refused.out);
       tell.shows(refused.err.trimEnd());
       tell.rows(
@@ -199,7 +224,11 @@ export const STEPS: readonly Step[] = [
       expectThat(sessionId !== "", "the log knows engineer's session");
       tell.does(`security$ sallyport replay ${sessionId}`);
       const result = await sallyport(scene, "security", "replay", sessionId);
-      expectThat(result.code === 0 && result.out.includes("SELECT 2"), "the replay shows the answer", result.err + result.out);
+      expectThat(
+        result.code === 0 && result.out.includes("SELECT 2"),
+        "the replay shows the answer",
+        result.err + result.out,
+      );
       expectThat(!EMAIL.test(result.out), "the replay shows no e-mail address");
       tell.shows(result.out.trimEnd());
     },
@@ -226,7 +255,12 @@ async function asPerson(scene: Scene, name: string, ...statements: string[]): Pr
 
 async function decide(scene: Scene, name: string, approvalId: string): Promise<void> {
   const { approvals } = scene.api;
-  await call(approvals, approvals.decide, { approvalId, grant: true, reason: "" }, bearer(profileOf(scene, name).token));
+  await call(
+    approvals,
+    approvals.decide,
+    { approvalId, grant: true, reason: "" },
+    bearer(profileOf(scene, name).token),
+  );
 }
 
 /** Waits on the approvals stream, as a person with `sallyport approvals --watch` would. */
@@ -236,7 +270,8 @@ async function pendingRequest(scene: Scene, requester: string): Promise<Approval
   try {
     for await (const state of stream) {
       const request = state as ApprovalState;
-      if (request.principalId === requester && request.status === ApprovalStatus.APPROVAL_STATUS_PENDING) return request;
+      if (request.principalId === requester && request.status === ApprovalStatus.APPROVAL_STATUS_PENDING)
+        return request;
     }
   } finally {
     clearTimeout(timer);
@@ -275,4 +310,3 @@ async function sallyport(scene: Scene, profile: string, ...args: string[]): Prom
 }
 
 const CLI = new URL("../../../../services/cli/src/main.ts", import.meta.url).pathname;
-

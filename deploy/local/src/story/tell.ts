@@ -26,7 +26,10 @@ export function createTell(out: NodeJS.WriteStream): Teller {
       if (rows.length === 0) return;
       const columns = Object.keys(rows[0]!);
       print.line(paint.dim("    the log says:"));
-      print.rows(columns, rows.map((row) => columns.map((column) => cell(row[column]))));
+      print.rows(
+        columns,
+        rows.map((row) => columns.map((column) => cell(row[column]))),
+      );
     },
     failed: (text) => print.line(paint.red(`  ✗ ${text}`)),
   };
@@ -34,7 +37,7 @@ export function createTell(out: NodeJS.WriteStream): Teller {
 
 function cell(value: unknown): string | number {
   if (typeof value === "number") return value;
-  const text = typeof value === "string" ? value : Array.isArray(value) ? value.join(", ") : JSON.stringify(value ?? "");
+  const text =
+    typeof value === "string" ? value : Array.isArray(value) ? value.join(", ") : JSON.stringify(value ?? "");
   return text.length > MAX_CELL ? `${text.slice(0, MAX_CELL - 1)}…` : text;
 }
-
