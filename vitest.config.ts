@@ -35,6 +35,7 @@ export default defineConfig({
           name: "e2e",
           include: ["tests/**/*.e2e.test.ts"],
           exclude: [...exclude, "tests/faults/**"],
+          globalSetup: ["tests/harness/global-gateway.ts"],
           testTimeout: 120_000,
           hookTimeout: 120_000,
           pool: "forks",
