@@ -6,13 +6,13 @@
  * Only what nats-server 2.9 can do is used: no filters on the consumer (2.9 takes one at most), subjects are matched here,
  * and so the folded sequence counts all of EVENTS.
  */
-import { createInbox, type Msg, type NatsConnection, nuid, type Subscription } from "@nats-io/transport-node";
+import { type Msg, type NatsConnection, nuid, type Subscription } from "@nats-io/transport-node";
 import { Event } from "@sallyport/proto/event";
 import { EVENTS_ALL, EVENTS_STREAM } from "@sallyport/proto/subjects";
 import { AppError } from "./app-error.ts";
 import { Barriers } from "./follower-barriers.ts";
 import type { Logger } from "./log.ts";
-import { jetStreamRequest, sequencesOf, type StreamInfoAnswer } from "./jetstream-api.ts";
+import { createInboxOf, jetStreamRequest, sequencesOf, type StreamInfoAnswer } from "./jetstream-api.ts";
 import { SequenceWaiters } from "./sequence-waiters.ts";
 import { subjectMatcher } from "./subject-match.ts";
 
@@ -128,9 +128,7 @@ class Follower implements EventFollower {
     const attempt = ++this.#attempt;
     this.#progressAt = performance.now();
     const name = `follow_${nuid.next()}`;
-    const inbox = createInbox(
-      (this.#nc as unknown as { options: { inboxPrefix?: string } }).options.inboxPrefix ?? "_INBOX",
-    );
+    const inbox = createInboxOf(this.#nc);
     const consumer: Consumer = {
       name,
       delivered: 0,

@@ -1,5 +1,5 @@
 /** The few JetStream API requests that the follower makes itself (nats-server's JetStream wire API, as of 2.9). */
-import type { NatsConnection } from "@nats-io/transport-node";
+import { createInbox, type NatsConnection } from "@nats-io/transport-node";
 import { AppError } from "./app-error.ts";
 
 export interface StreamInfoAnswer {
@@ -9,6 +9,12 @@ export interface StreamInfoAnswer {
 
 interface ApiError {
   error?: { code: number; err_code?: number; description?: string };
+}
+
+/** A fresh inbox under the connection's own prefix, where it has the permission to listen. */
+export function createInboxOf(nc: NatsConnection): string {
+  const { inboxPrefix } = (nc as unknown as { options: { inboxPrefix?: string } }).options;
+  return inboxPrefix ? createInbox(inboxPrefix) : createInbox();
 }
 
 /** One request to `$JS.API.<subject>`. Throws `unavailable` without an answer, `failed-precondition` for an error in it. */
