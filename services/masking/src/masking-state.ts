@@ -83,7 +83,8 @@ export class MaskingState {
 
   #rulesFor(connection: string, database: string): Classification[] {
     return this.#classifications.filter(
-      (rule) => matchesGlob(rule.connection, connection.toLowerCase()) && matchesGlob(rule.database, database.toLowerCase()),
+      (rule) =>
+        matchesGlob(rule.connection, connection.toLowerCase()) && matchesGlob(rule.database, database.toLowerCase()),
     );
   }
 }

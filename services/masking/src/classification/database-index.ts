@@ -41,11 +41,13 @@ interface Growing {
 
 export function databaseIndex(schema: Schema, bindings: DatabaseBindings, lineage: Lineage): DatabaseIndex {
   const own = new Map(schema.relations.map((relation) => [relation.oid, ownClasses(relation, bindings)]));
-  const everything = new Set([...own.values()].flatMap((columns) => [...columns.values()].flatMap((c) => [...c.direct, ...c.derived])));
+  const everything = new Set(
+    [...own.values()].flatMap((columns) => [...columns.values()].flatMap((c) => [...c.direct, ...c.derived])),
+  );
   const views = schema.relations.filter((relation) => relation.viewDefinition !== "");
   const lineages = views.map((view): [Relation, ViewLineage] => [view, lineage.origins(view)]);
   // views of views: classes flow until nothing is added; each pass follows one level
-  for (let added = true; added; ) {
+  for (let added = true; added;) {
     added = false;
     for (const [view, origins] of lineages) added = flow(view, origins, own, everything) || added;
   }
@@ -53,7 +55,9 @@ export function databaseIndex(schema: Schema, bindings: DatabaseBindings, lineag
   return {
     byOid: new Map(relations.map((relation) => [relation.oid, relation])),
     byName: new Map(relations.map((relation) => [relation.name, relation])),
-    typeNames: new Map(schema.relations.flatMap((r) => r.columns.map((column) => [column.typeOid, column.type] as const))),
+    typeNames: new Map(
+      schema.relations.flatMap((r) => r.columns.map((column) => [column.typeOid, column.type] as const)),
+    ),
     all: everything,
   };
 }
@@ -68,7 +72,12 @@ function ownClasses(relation: Relation, bindings: DatabaseBindings): Map<number,
   );
 }
 
-function flow(view: Relation, origins: ViewLineage, own: Map<number, Map<number, Growing>>, everything: ReadonlySet<string>): boolean {
+function flow(
+  view: Relation,
+  origins: ViewLineage,
+  own: Map<number, Map<number, Growing>>,
+  everything: ReadonlySet<string>,
+): boolean {
   let added = false;
   const put = (into: Set<string>, classes: Iterable<string>): void => {
     for (const name of classes) {
@@ -99,7 +108,9 @@ function flow(view: Relation, origins: ViewLineage, own: Map<number, Map<number,
 }
 
 function relationClasses(relation: Relation, own: ReadonlyMap<number, Growing>): RelationClasses {
-  const columns = new Map(relation.columns.map((c): [number, ColumnClasses] => [c.number, { typeName: c.type, ...own.get(c.number)! }]));
+  const columns = new Map(
+    relation.columns.map((c): [number, ColumnClasses] => [c.number, { typeName: c.type, ...own.get(c.number)! }]),
+  );
   const view = relation.viewDefinition !== "" || relation.kind === "view";
   return {
     oid: relation.oid,

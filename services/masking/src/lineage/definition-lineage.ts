@@ -44,7 +44,8 @@ export class DefinitionLineage implements Lineage {
   origins(view: Relation): ViewLineage {
     const unknown = view.columns.map(() => UNKNOWN);
     const definition = view.viewDefinition.replace(/;\s*$/, "");
-    if (definition === "" || definition.length > DEFINITION_LIMIT) return { columns: unknown, reads: [], unbounded: true };
+    if (definition === "" || definition.length > DEFINITION_LIMIT)
+      return { columns: unknown, reads: [], unbounded: true };
     try {
       const tree = parseSync(definition).stmts?.[0]?.stmt;
       const { reads, unbounded } = this.#reads(tree);
@@ -58,7 +59,9 @@ export class DefinitionLineage implements Lineage {
   #reads(tree: unknown): { reads: number[]; unbounded: boolean } {
     const { relations, unbounded } = readsOf(tree, this.#userFunctions);
     const found = relations.map(({ schema, name }) =>
-      schema === undefined ? (this.#bareNames.get(name) ?? []) : [this.#byName.get(`${schema}.${name}`)].filter((r) => r !== undefined),
+      schema === undefined
+        ? (this.#bareNames.get(name) ?? [])
+        : [this.#byName.get(`${schema}.${name}`)].filter((r) => r !== undefined),
     );
     const reads = new Set(found.flat().map((relation) => relation.oid));
     return { reads: [...reads], unbounded: unbounded || found.some((candidates) => candidates.length === 0) };
@@ -124,7 +127,10 @@ export class DefinitionLineage implements Lineage {
     const names = strings(range.alias?.colnames);
     const cte = range.schemaname === undefined ? ctes.get(name) : undefined;
     if (cte) return { alias, columns: renamed(cte, names) };
-    const candidates = range.schemaname === undefined ? (this.#bareNames.get(name) ?? []) : [this.#byName.get(`${range.schemaname}.${name}`)];
+    const candidates =
+      range.schemaname === undefined
+        ? (this.#bareNames.get(name) ?? [])
+        : [this.#byName.get(`${range.schemaname}.${name}`)];
     const relation = candidates.length === 1 ? candidates[0] : undefined;
     if (!relation) return { alias, columns: [] };
     const columns = relation.columns.map((column): Named => {

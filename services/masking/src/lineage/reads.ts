@@ -34,13 +34,21 @@ export function readsOf(tree: unknown, userFunctions: UserFunctions): Reads {
       if (schema !== undefined || !ctes.has(name)) reads.relations.push({ schema, name });
       return;
     }
-    const names = kind === "FuncCall" ? node["funcname"] : kind === "TypeName" ? node["names"] : kind === "A_Expr" ? node["name"] : undefined;
+    const names =
+      kind === "FuncCall"
+        ? node["funcname"]
+        : kind === "TypeName"
+          ? node["names"]
+          : kind === "A_Expr"
+            ? node["name"]
+            : undefined;
     if (names === undefined) return;
     const path = strings(names);
     const last = path.at(-1) ?? "";
     const foreign = path.length > 1 && path[0] !== "pg_catalog";
     if (foreign) reads.unbounded = true;
-    if (kind === "FuncCall" && (READERS.has(last) || (path.length === 1 && userFunctions.has(last)))) reads.unbounded = true;
+    if (kind === "FuncCall" && (READERS.has(last) || (path.length === 1 && userFunctions.has(last))))
+      reads.unbounded = true;
   });
   return reads;
 }

@@ -1,0 +1,44 @@
+import { MaskingServiceService } from "@sallyport/proto/masking";
+import { eventsOfKind } from "@sallyport/proto/subjects";
+import { followEvents, gauge, resolveSecret, service, startRuntime, tally } from "@sallyport/runtime";
+import { loadParser } from "./lineage/definition-lineage.ts";
+import { serveMask, type MaskingParts } from "./mask-stream.ts";
+import { maskingConfig } from "./masking-config.ts";
+import { MaskingState } from "./masking-state.ts";
+import { PlanStore } from "./plan/plan-store.ts";
+import { detectorSet } from "./scan/detector-set.ts";
+import { KeyedHash } from "./transform/keyed-hash.ts";
+import { Turns } from "./turns.ts";
+
+const runtime = await startRuntime("masking", maskingConfig);
+const { config } = runtime;
+await loadParser();
+const hashKey = await resolveSecret(config.hashKey, "hashKey");
+
+const state = new MaskingState();
+const follower = await followEvents(await runtime.connectNats(), {
+  subjects: [eventsOfKind("catalog", "configuration"), eventsOfKind("catalog", "schema")],
+  from: 1,
+  onEvent: (event) => state.apply(event),
+  log: runtime.log,
+});
+runtime.onShutdown("follower", () => follower.stop());
+gauge(runtime.meter, "sallyport.events.folded", () => follower.seq());
+await follower.caughtUp;
+
+const parts: MaskingParts = {
+  state,
+  plans: new PlanStore(),
+  follower,
+  tools: {
+    find: detectorSet(config.phoneRegions),
+    hash: new KeyedHash(hashKey.exposeBytes()),
+    maxScanBytes: config.maxScanBytes,
+  },
+  turns: new Turns(),
+  waitMs: config.waitMs,
+  masked: tally(runtime.meter, "sallyport.masked.cells", "action"),
+};
+const mask = service({ definition: MaskingServiceService, handlers: { mask: (stream) => serveMask(stream, parts) } });
+await runtime.serve({ internal: [mask], allow: config.allow });
+runtime.ready();

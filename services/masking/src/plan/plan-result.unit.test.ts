@@ -1,0 +1,489 @@
+import type {
+  Classification,
+  Configuration,
+  DataClass,
+  Relation,
+  Schema,
+  Transform,
+} from "@sallyport/proto/catalog_model";
+import { ColumnPlan_Action, type PlanResult, type ResultColumn } from "@sallyport/proto/masking";
+import { Access, type RelationFact } from "@sallyport/proto/verdict";
+import type { Event } from "@sallyport/proto/event";
+import { beforeAll, beforeEach, describe, expect, test } from "vitest";
+import { loadParser } from "../lineage/definition-lineage.ts";
+import { MaskingState } from "../masking-state.ts";
+import { planResult } from "./plan-result.ts";
+
+const TEXT = 25;
+const INT4 = 23;
+const JSON_TYPE = 114;
+const JSONB = 3802;
+
+const transforms: Record<string, Transform["kind"]> = {
+  email: { $case: "partial", value: { keepFirst: 1, keepLast: 0, mask: "", keepSeparators: true } },
+  phone: { $case: "hash", value: { prefix: "ph_" } },
+  secret: { $case: "nullify", value: {} },
+  "free-text": { $case: "scan", value: { detectors: [] } },
+  name: { $case: "redact", value: { replacement: "<name>" } },
+};
+const classes = Object.entries(transforms).map(([name, kind]): DataClass => ({
+  name,
+  parent: "",
+  transform: { kind },
+}));
+
+const rule = (of: string, pattern: string): Classification => {
+  const [schema = "", relation = "", column = ""] = pattern.split(".");
+  return { class: of, connection: "*", database: "*", schema, relation, column };
+};
+const RULES = [
+  rule("email", "*.*.email*"),
+  rule("phone", "*.customers.phone"),
+  rule("secret", "public.customers.pin"),
+  rule("free-text", "*.*.notes"),
+  rule("name", "*.customers.full_name"),
+];
+
+type ColumnOf = [name: string, type?: number, generatedFrom?: number[]];
+function relation(oid: number, name: string, columns: ColumnOf[], more: Partial<Relation> = {}): Relation {
+  return {
+    oid,
+    schema: "public",
+    name,
+    kind: more.viewDefinition ? "view" : "table",
+    columns: columns.map(([column, typeOid = TEXT, generatedFrom = []], i) => ({
+      number: i + 1,
+      name: column,
+      typeOid,
+      type: typeOid === TEXT ? "text" : `type ${typeOid}`,
+      generatedFrom,
+    })),
+    viewDefinition: "",
+    hasTriggers: false,
+    hasRules: false,
+    parents: [],
+    ...more,
+  };
+}
+
+const CUSTOMERS = relation(20_001, "customers", [
+  ["id", INT4],
+  ["full_name"],
+  ["email"],
+  ["phone"],
+  ["pin"],
+  ["notes"],
+]);
+const ORDERS = relation(20_002, "orders", [["id", INT4], ["customer_id", INT4], ["status"]]);
+const schemaOf = (...relations: Relation[]): Schema => ({
+  serverVersion: "18",
+  relations,
+  functions: [],
+  operators: [],
+  types: [],
+  identity: "",
+});
+
+let state: MaskingState;
+const event = (fact: Event["fact"]): Event => ({
+  id: "",
+  atMs: 0,
+  service: "",
+  aggregate: "",
+  version: 1,
+  cause: "",
+  traceId: "",
+  fact,
+});
+function configure(classifications: Classification[]): void {
+  const configuration: Configuration = {
+    connections: [],
+    classifications,
+    classes,
+    groups: [],
+    policies: [],
+    issuers: [],
+  };
+  state.apply(event({ $case: "configurationApplied", value: { configuration, digest: "", changes: [] } }));
+}
+function observe(...relations: Relation[]): void {
+  const value = { connection: "orders", database: "orders", schema: schemaOf(...relations), digest: "", edge: "" };
+  state.apply(event({ $case: "schemaObserved", value }));
+}
+
+const HIDDEN = ["email", "phone", "secret", "free-text", "name"];
+const column = (tableOid: number, columnNumber: number, typeOid = TEXT, binary = false): ResultColumn => ({
+  name: "c",
+  tableOid,
+  columnNumber,
+  typeOid,
+  binary,
+});
+function fact(of: Relation | string, access: Access = Access.ACCESS_READ, columns: string[] = ["*"]): RelationFact {
+  if (typeof of === "string")
+    return {
+      schema: "public",
+      name: of,
+      oid: 0,
+      access: [access],
+      columns,
+      kind: of === "temp" ? "temporary" : "table",
+    };
+  return { schema: of.schema, name: of.name, oid: of.oid, access: [access], columns, kind: of.kind };
+}
+function plan(columns: ResultColumn[], more: Partial<PlanResult> = {}) {
+  const request: PlanResult = {
+    connection: "orders",
+    database: "orders",
+    hiddenClasses: HIDDEN,
+    columns,
+    relations: [fact(CUSTOMERS)],
+    unknownSources: false,
+    schemaTouched: false,
+    ...more,
+  };
+  return planResult(request, state).plan;
+}
+const ACTIONS: Record<number, string> = { 1: "pass", 2: "redact", 3: "partial", 4: "null", 5: "hash", 6: "scan" };
+const actions = (columns: ResultColumn[], more: Partial<PlanResult> = {}): string[] =>
+  plan(columns, more).columns.map(({ action }) => ACTIONS[action] ?? "?");
+
+beforeAll(() => loadParser());
+beforeEach(() => {
+  state = new MaskingState();
+  configure(RULES);
+  observe(CUSTOMERS, ORDERS);
+});
+
+describe("a column with an origin", () => {
+  test("goes by the classes of that column", () => {
+    const all = [1, 2, 3, 4, 5, 6].map((number) => column(CUSTOMERS.oid, number, number === 1 ? INT4 : TEXT));
+    expect(actions(all)).toEqual(["pass", "redact", "partial", "hash", "null", "scan"]);
+    expect(plan(all).columns.map((c) => c.class)).toEqual(["", "name", "email", "phone", "secret", "free-text"]);
+    expect(plan(all).columns[1]?.redact?.replacement).toBe("<name>");
+    expect(plan(all).columns[2]?.relation).toBe("public.customers");
+  });
+
+  test("passes, with its class, for whom nothing is hidden", () => {
+    const result = plan([column(CUSTOMERS.oid, 3)], { hiddenClasses: [] });
+    expect(result.columns[0]).toMatchObject({ action: ColumnPlan_Action.ACTION_PASS, class: "email" });
+    expect(result.scrubText).toBe(false);
+  });
+
+  test("the whole row is masked whole, system columns pass", () => {
+    expect(actions([column(CUSTOMERS.oid, 0, 90_001), column(CUSTOMERS.oid, -1, 27)])).toEqual(["null", "pass"]);
+  });
+
+  test("types that cannot hold a mask become NULL; JSON stays JSON, in binary too", () => {
+    expect(
+      actions([column(CUSTOMERS.oid, 3, 20), column(CUSTOMERS.oid, 3, 1009), column(CUSTOMERS.oid, 4, 17)]),
+    ).toEqual(["null", "null", "null"]);
+    const json = plan([column(CUSTOMERS.oid, 3, JSON_TYPE), column(CUSTOMERS.oid, 3, JSONB, true)]);
+    expect(json.columns.map((c) => c.redact?.replacement)).toEqual(['"[redacted]"', '\u0001"[redacted]"']);
+  });
+
+  test("of an unknown relation or column is masked, and the schema is stale", () => {
+    const unknown = plan([column(99_999, 1), column(CUSTOMERS.oid, 17)]);
+    expect(unknown.columns.map((c) => ACTIONS[c.action])).toEqual(["redact", "redact"]);
+    expect(unknown.staleSchema).toBe(true);
+    expect(plan([column(99_999, 1)], { relations: [fact("temp")] }).staleSchema).toBe(false);
+  });
+
+  test("of a catalog passes unless the statement reads what policy calls unknown", () => {
+    const catalog = { ...fact("pg_class"), kind: "catalog" };
+    expect(actions([column(1_259, 2, 19)], { relations: [catalog] })).toEqual(["pass"]);
+    const hiddenCatalog = { ...fact("pg_stats"), kind: "unknown" };
+    expect(actions([column(12_345, 2, 19)], { relations: [hiddenCatalog] })).toEqual(["redact"]);
+  });
+});
+
+describe("a column without an origin", () => {
+  const expression = column(0, 0);
+  test.each<[string, Partial<PlanResult>, string, boolean]>([
+    ["over a relation with hidden columns is masked", {}, "redact", true],
+    ["over other relations passes", { relations: [fact(ORDERS)] }, "pass", false],
+    ["over nothing passes", { relations: [] }, "pass", false],
+    ["by name, when policy knew no oid", { relations: [{ ...fact(CUSTOMERS), oid: 0 }] }, "redact", true],
+    ["over what was never observed is masked", { relations: [fact("elsewhere")] }, "redact", true],
+    ["over a temporary table is masked", { relations: [fact("temp")] }, "redact", true],
+    ["with unknown sources is masked", { relations: [], unknownSources: true }, "redact", true],
+    ["in a transaction that changed the schema is masked", { relations: [], schemaTouched: true }, "redact", true],
+    ["passes for whom nothing is hidden", { hiddenClasses: [] }, "pass", false],
+    ["of what only others may not see passes", { hiddenClasses: ["salary"] }, "pass", false],
+  ])("%s", (_name, request, action, scrub) => {
+    expect(actions([expression], request)).toEqual([action]);
+    expect(plan([expression], request).scrubText).toBe(scrub);
+  });
+
+  test("names every class it could hold, for later readers of the log", () => {
+    expect(plan([expression], { hiddenClasses: [] }).columns[0]?.class).toBe("email+free-text+name+phone+secret");
+  });
+
+  test("of a database that was never observed is masked, and the schema is stale where an origin is named", () => {
+    const elsewhere = { connection: "new", database: "new" };
+    expect(actions([expression, column(20_001, 1)], elsewhere)).toEqual(["redact", "redact"]);
+    expect(plan([column(20_001, 1)], elsewhere).staleSchema).toBe(true);
+    expect(actions([expression], { ...elsewhere, relations: [] })).toEqual(["pass"]);
+  });
+});
+
+describe("binding is sticky", () => {
+  const passes = (number: number, oid = CUSTOMERS.oid): boolean => actions([column(oid, number)])[0] === "pass";
+
+  test("renaming a column, a table or a schema declassifies nothing", () => {
+    const renamed = relation(CUSTOMERS.oid, "people", [["id", INT4], ["a"], ["b"], ["c"], ["d"], ["e"]], {
+      schema: "archive",
+    });
+    observe(renamed, ORDERS);
+    expect([1, 2, 3, 4, 5, 6].map((number) => passes(number))).toEqual([true, false, false, false, false, false]);
+  });
+
+  test("a table that leaves the observation and comes back is still classified", () => {
+    observe(ORDERS);
+    observe(relation(CUSTOMERS.oid, "people", [["id", INT4], ["a"], ["b"]]), ORDERS);
+    expect(passes(3)).toBe(false);
+  });
+
+  test("a new table of the same name is classified by its own oid", () => {
+    observe({ ...CUSTOMERS, oid: 30_001 }, ORDERS);
+    expect(passes(3, 30_001)).toBe(false);
+  });
+
+  test("it ends when its rule does, and not before", () => {
+    observe(relation(CUSTOMERS.oid, "people", [["id", INT4], ["a"], ["b"], ["c"]]), ORDERS);
+    configure(RULES.filter((r) => r.class !== "email"));
+    expect([passes(3), passes(4)]).toEqual([true, false]);
+    configure([...RULES, rule("name", "public.people.a")]);
+    expect([passes(3), passes(2)]).toEqual([true, false]);
+  });
+
+  test("a rule that comes after the observation binds what was observed", () => {
+    configure([]);
+    expect(passes(3)).toBe(true);
+    configure(RULES);
+    expect(passes(3)).toBe(false);
+  });
+
+  test("another server behind the connection is another database, and the first is not forgotten", () => {
+    const other = relation(CUSTOMERS.oid, "stock", [["id", INT4], ["a"], ["b"]]);
+    const observeAs = (identity: string, ...relations: Relation[]): void => {
+      const value = {
+        connection: "orders",
+        database: "orders",
+        schema: { ...schemaOf(...relations), identity },
+        digest: "",
+        edge: "",
+      };
+      state.apply(event({ $case: "schemaObserved", value }));
+    };
+    observeAs("1/5", CUSTOMERS);
+    observeAs("2/5", other);
+    expect(passes(3)).toBe(true);
+    observeAs("1/5", other);
+    expect(passes(3)).toBe(false);
+  });
+});
+
+describe("classes spread", () => {
+  test("over inheritance and partitions, up and down, by name", () => {
+    const parent = relation(40_001, "people", [["id", INT4], ["contact"]], { kind: "partitioned" });
+    const child = relation(40_002, "people_1", [["contact"], ["id", INT4]], { parents: [40_001] });
+    const other = relation(40_003, "people_2", [["id", INT4], ["contact"]], { parents: [40_001] });
+    configure([rule("email", "public.people_1.contact")]);
+    observe(parent, child, other);
+    expect(actions([column(40_001, 2), column(40_002, 1), column(40_003, 2), column(40_001, 1, INT4)])).toEqual([
+      "partial",
+      "partial",
+      "partial",
+      "pass",
+    ]);
+  });
+
+  test("to generated columns, which are masked whole", () => {
+    observe(relation(41_001, "users", [["email"], ["key", TEXT, [1]], ["key2", TEXT, [2]], ["x"]]));
+    expect(actions([2, 3, 4].map((number) => column(41_001, number)))).toEqual(["redact", "redact", "pass"]);
+  });
+});
+
+describe("views", () => {
+  const view = (oid: number, name: string, columns: string[], viewDefinition: string): Relation =>
+    relation(
+      oid,
+      name,
+      columns.map((c): ColumnOf => [c]),
+      { viewDefinition },
+    );
+
+  test.each<[string, string[], string, string[]]>([
+    [
+      "plain columns and aliases",
+      ["id", "contact"],
+      "SELECT c.id, c.email AS contact FROM public.customers c;",
+      ["pass", "partial"],
+    ],
+    ["unqualified", ["id", "contact"], "SELECT id, email AS contact FROM public.customers", ["pass", "partial"]],
+    [
+      "expressions are masked whole",
+      ["a", "b"],
+      "SELECT lower(c.email), o.status FROM public.customers c JOIN public.orders o ON o.id = c.id",
+      ["redact", "pass"],
+    ],
+    ["expressions over what is not hidden pass", ["a"], "SELECT upper(o.status) FROM public.orders o", ["pass"]],
+    [
+      "casts to text keep the class",
+      ["a"],
+      "SELECT (c.email)::character varying(20) FROM public.customers c",
+      ["partial"],
+    ],
+    ["other casts are computed", ["a"], "SELECT (c.email)::bytea::text FROM public.customers c", ["redact"]],
+    [
+      "sub-selects",
+      ["a", "b"],
+      "SELECT s.x, s.y FROM (SELECT c.email AS x, c.id AS y FROM public.customers c) s",
+      ["partial", "pass"],
+    ],
+    ["column aliases", ["a", "b"], "SELECT t.p, t.q FROM public.customers t(p, n, q)", ["pass", "partial"]],
+    [
+      "common table expressions",
+      ["a"],
+      "WITH w AS (SELECT c.phone FROM public.customers c) SELECT w.phone FROM w",
+      ["hash"],
+    ],
+    [
+      "a CTE that shadows a table",
+      ["email"],
+      "WITH customers AS (SELECT o.status AS email FROM public.orders o) SELECT customers.email FROM customers",
+      ["partial"],
+    ],
+    [
+      "UNION",
+      ["a"],
+      "SELECT o.status FROM public.orders o UNION ALL SELECT c.email FROM public.customers c",
+      ["partial"],
+    ],
+    [
+      "USING",
+      ["id", "s"],
+      "SELECT id, o.status FROM public.customers c JOIN public.orders o USING (id)",
+      ["pass", "pass"],
+    ],
+    ["constants", ["a"], "SELECT 'x'::text FROM public.customers c", ["pass"]],
+    [
+      "scalar sub-selects are not followed",
+      ["a"],
+      "SELECT (SELECT c.email FROM public.customers c LIMIT 1)",
+      ["redact"],
+    ],
+    [
+      "functions in FROM",
+      ["a", "b"],
+      "SELECT c.id, f.x FROM public.customers c, LATERAL unnest(ARRAY[c.email]) f(x)",
+      ["pass", "redact"],
+    ],
+    ["built-in readers", ["a"], "SELECT query_to_xml('select email from customers', true, true, '')::text", ["redact"]],
+    [
+      "user functions may read anything",
+      ["a", "b"],
+      "SELECT public.f(o.id), o.status FROM public.orders o",
+      ["redact", "pass"],
+    ],
+    [
+      "recursive",
+      ["a"],
+      "WITH RECURSIVE w AS (SELECT c.email FROM public.customers c UNION SELECT w.email FROM w) SELECT w.email FROM w",
+      ["redact"],
+    ],
+    ["relations that were not observed", ["a"], "SELECT x.a FROM hidden.x", ["redact"]],
+    ["what does not parse", ["a"], "SELEC", ["redact"]],
+    ["too deep to parse", ["a"], `SELECT ${"(".repeat(30_000)}1${")".repeat(30_000)}`, ["redact"]],
+  ])("%s", (_name, columns, definition, expected) => {
+    const v = view(50_001, "v", columns, definition);
+    observe(CUSTOMERS, ORDERS, v);
+    expect(actions(columns.map((_, i) => column(v.oid, i + 1)))).toEqual(expected);
+  });
+
+  test("views of views, in any order of observation", () => {
+    const outer = view(50_002, "outer_view", ["z"], "SELECT i.contact AS z FROM public.inner_view i");
+    const inner = view(50_003, "inner_view", ["contact"], "SELECT c.email AS contact FROM public.customers c");
+    observe(outer, inner, CUSTOMERS);
+    expect(actions([column(outer.oid, 1)])).toEqual(["partial"]);
+  });
+
+  test("follow their base through renames, and their own replacement", () => {
+    const renamed = relation(CUSTOMERS.oid, "people", [["id", INT4], ["a"], ["b"]]);
+    const over = view(50_004, "v", ["x"], "SELECT p.b AS x FROM public.people p");
+    observe(renamed, over);
+    expect(actions([column(over.oid, 1)])).toEqual(["partial"]);
+    observe(renamed, view(50_004, "v", ["x"], "SELECT (p.id)::text AS x FROM public.people p"));
+    expect(actions([column(over.oid, 1)])).toEqual(["pass"]);
+  });
+
+  test("an expression over a view is masked only for what the view can show", () => {
+    const safe = view(50_005, "safe", ["id"], "SELECT c.id FROM public.customers c");
+    const telling = view(50_006, "telling", ["contact"], "SELECT c.email AS contact FROM public.customers c");
+    observe(CUSTOMERS, ORDERS, safe, telling);
+    expect(actions([column(0, 0)], { relations: [fact(safe)] })).toEqual(["pass"]);
+    expect(actions([column(0, 0)], { relations: [fact(telling)] })).toEqual(["redact"]);
+  });
+
+  test("a view is not trusted while the transaction changes the schema", () => {
+    const safe = view(50_005, "safe", ["id"], "SELECT c.id FROM public.customers c");
+    observe(CUSTOMERS, safe);
+    expect(actions([column(safe.oid, 1)], { relations: [fact(safe)], schemaTouched: true })).toEqual(["redact"]);
+  });
+});
+
+describe("RETURNING", () => {
+  const status = column(ORDERS.oid, 3);
+  test.each<[string, RelationFact[], Partial<Relation>, string]>([
+    ["of plain values passes", [fact(ORDERS, Access.ACCESS_WRITE, ["status"])], {}, "pass"],
+    [
+      "of what was read from a hidden column is masked",
+      [fact(ORDERS, Access.ACCESS_WRITE, ["status"]), fact(CUSTOMERS, Access.ACCESS_READ, ["email"])],
+      {},
+      "redact",
+    ],
+    [
+      "of what was read from other columns passes",
+      [fact(ORDERS, Access.ACCESS_WRITE, ["status"]), fact(CUSTOMERS, Access.ACCESS_READ, ["id"])],
+      {},
+      "pass",
+    ],
+    [
+      "of a table with triggers is masked",
+      [fact(ORDERS, Access.ACCESS_WRITE, ["status"])],
+      { hasTriggers: true },
+      "redact",
+    ],
+    ["of a table with rules is masked", [fact(ORDERS, Access.ACCESS_WRITE, ["status"])], { hasRules: true }, "redact"],
+    ["beside a temporary table is masked", [fact(ORDERS, Access.ACCESS_WRITE, ["status"]), fact("temp")], {}, "redact"],
+  ])("%s", (_name, relations, more, expected) => {
+    observe(CUSTOMERS, { ...ORDERS, ...more });
+    expect(actions([status], { relations })).toEqual([expected]);
+  });
+});
+
+test("a column of several classes gets the strictest transform", () => {
+  configure([rule("email", "*.*.contact"), rule("name", "*.*.contact"), rule("free-text", "*.*.contact")]);
+  observe(relation(60_001, "t", [["contact"]]));
+  const [contact] = plan([column(60_001, 1)]).columns;
+  expect(contact).toMatchObject({ action: ColumnPlan_Action.ACTION_REDACT, class: "email+free-text+name" });
+  const [forSome] = plan([column(60_001, 1)], { hiddenClasses: ["email", "free-text"] }).columns;
+  expect(forSome).toMatchObject({ action: ColumnPlan_Action.ACTION_PARTIAL });
+});
+
+test("a plan's id is a hash of its content", () => {
+  const again = (): string => plan([column(CUSTOMERS.oid, 3)]).planId;
+  expect(again()).toBe(again());
+  expect(plan([column(CUSTOMERS.oid, 4)]).planId).not.toBe(again());
+  const before = plan([column(CUSTOMERS.oid, 6)]).planId;
+  expect(plan([column(CUSTOMERS.oid, 6)], { hiddenClasses: ["free-text"] }).planId).not.toBe(before);
+});
+
+test("free-text rules leave types alone in which nothing can be found", () => {
+  configure([rule("free-text", "*.*.*")]);
+  observe(relation(61_001, "t", [["a", INT4], ["b", 20], ["c", 1184], ["d"]]));
+  expect(actions([column(61_001, 1, INT4), column(61_001, 2, 20), column(61_001, 3, 1184), column(61_001, 4)])).toEqual(
+    ["pass", "null", "pass", "scan"],
+  );
+});
