@@ -56,6 +56,7 @@ export interface Event {
     | { $case: "sessionReplayed"; value: SessionReplayed }
     | { $case: "gapFound"; value: GapFound }
     | { $case: "sessionLost"; value: SessionLost }
+    | { $case: "chainBroken"; value: ChainBroken }
     | undefined;
 }
 
@@ -234,6 +235,18 @@ export interface SessionLost {
   openCommands: number[];
 }
 
+/** A record or a batch does not follow from the one before it: something was altered, removed or put in between. */
+export interface ChainBroken {
+  edge: string;
+  lane: number;
+  epoch: number;
+  /** 0: a record */
+  batchNo: number;
+  /** empty: a batch */
+  sessionId: string;
+  seq: number;
+}
+
 function createBaseEvent(): Event {
   return { id: "", atMs: 0, service: "", aggregate: "", version: 0, cause: "", traceId: "", fact: undefined };
 }
@@ -318,6 +331,9 @@ export const Event: MessageFns<Event> = {
         break;
       case "sessionLost":
         SessionLost.encode(message.fact.value, writer.uint32(666).fork()).join();
+        break;
+      case "chainBroken":
+        ChainBroken.encode(message.fact.value, writer.uint32(674).fork()).join();
         break;
     }
     return writer;
@@ -553,6 +569,14 @@ export const Event: MessageFns<Event> = {
             message.fact = { $case: "sessionLost", value: SessionLost.decode(reader, reader.uint32()) };
             continue;
           }
+          case 84: {
+            if (tag !== 674) {
+              break;
+            }
+
+            message.fact = { $case: "chainBroken", value: ChainBroken.decode(reader, reader.uint32()) };
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -658,6 +682,10 @@ export const Event: MessageFns<Event> = {
         ? { $case: "sessionLost", value: SessionLost.fromJSON(object.sessionLost) }
         : isSet(object.session_lost)
         ? { $case: "sessionLost", value: SessionLost.fromJSON(object.session_lost) }
+        : isSet(object.chainBroken)
+        ? { $case: "chainBroken", value: ChainBroken.fromJSON(object.chainBroken) }
+        : isSet(object.chain_broken)
+        ? { $case: "chainBroken", value: ChainBroken.fromJSON(object.chain_broken) }
         : undefined,
     };
   },
@@ -723,6 +751,8 @@ export const Event: MessageFns<Event> = {
       obj.gapFound = GapFound.toJSON(message.fact.value);
     } else if (message.fact?.$case === "sessionLost") {
       obj.sessionLost = SessionLost.toJSON(message.fact.value);
+    } else if (message.fact?.$case === "chainBroken") {
+      obj.chainBroken = ChainBroken.toJSON(message.fact.value);
     }
     return obj;
   },
@@ -854,6 +884,12 @@ export const Event: MessageFns<Event> = {
       case "sessionLost": {
         if (object.fact?.value !== undefined && object.fact?.value !== null) {
           message.fact = { $case: "sessionLost", value: SessionLost.fromPartial(object.fact.value) };
+        }
+        break;
+      }
+      case "chainBroken": {
+        if (object.fact?.value !== undefined && object.fact?.value !== null) {
+          message.fact = { $case: "chainBroken", value: ChainBroken.fromPartial(object.fact.value) };
         }
         break;
       }
@@ -3628,6 +3664,163 @@ export const SessionLost: MessageFns<SessionLost> = {
     message.epoch = object.epoch ?? 0;
     message.lastSeq = object.lastSeq ?? 0;
     message.openCommands = object.openCommands?.map((e) => e) || [];
+    return message;
+  },
+};
+
+function createBaseChainBroken(): ChainBroken {
+  return { edge: "", lane: 0, epoch: 0, batchNo: 0, sessionId: "", seq: 0 };
+}
+
+export const ChainBroken: MessageFns<ChainBroken> = {
+  encode(message: ChainBroken, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.edge !== "") {
+      writer.uint32(10).string(message.edge);
+    }
+    if (message.lane !== 0) {
+      writer.uint32(16).uint32(message.lane);
+    }
+    if (message.epoch !== 0) {
+      writer.uint32(24).uint64(message.epoch);
+    }
+    if (message.batchNo !== 0) {
+      writer.uint32(32).uint64(message.batchNo);
+    }
+    if (message.sessionId !== "") {
+      writer.uint32(42).string(message.sessionId);
+    }
+    if (message.seq !== 0) {
+      writer.uint32(48).uint64(message.seq);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): ChainBroken {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseChainBroken();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.edge = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.lane = reader.uint32();
+            continue;
+          }
+          case 3: {
+            if (tag !== 24) {
+              break;
+            }
+
+            message.epoch = longToNumber(reader.uint64());
+            continue;
+          }
+          case 4: {
+            if (tag !== 32) {
+              break;
+            }
+
+            message.batchNo = longToNumber(reader.uint64());
+            continue;
+          }
+          case 5: {
+            if (tag !== 42) {
+              break;
+            }
+
+            message.sessionId = reader.string();
+            continue;
+          }
+          case 6: {
+            if (tag !== 48) {
+              break;
+            }
+
+            message.seq = longToNumber(reader.uint64());
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): ChainBroken {
+    return {
+      edge: isSet(object.edge) ? globalThis.String(object.edge) : "",
+      lane: isSet(object.lane) ? globalThis.Number(object.lane) : 0,
+      epoch: isSet(object.epoch) ? globalThis.Number(object.epoch) : 0,
+      batchNo: isSet(object.batchNo)
+        ? globalThis.Number(object.batchNo)
+        : isSet(object.batch_no)
+        ? globalThis.Number(object.batch_no)
+        : 0,
+      sessionId: isSet(object.sessionId)
+        ? globalThis.String(object.sessionId)
+        : isSet(object.session_id)
+        ? globalThis.String(object.session_id)
+        : "",
+      seq: isSet(object.seq) ? globalThis.Number(object.seq) : 0,
+    };
+  },
+
+  toJSON(message: ChainBroken): unknown {
+    const obj: any = {};
+    if (message.edge !== "") {
+      obj.edge = message.edge;
+    }
+    if (message.lane !== 0) {
+      obj.lane = Math.round(message.lane);
+    }
+    if (message.epoch !== 0) {
+      obj.epoch = Math.round(message.epoch);
+    }
+    if (message.batchNo !== 0) {
+      obj.batchNo = Math.round(message.batchNo);
+    }
+    if (message.sessionId !== "") {
+      obj.sessionId = message.sessionId;
+    }
+    if (message.seq !== 0) {
+      obj.seq = Math.round(message.seq);
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<ChainBroken>): ChainBroken {
+    return ChainBroken.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<ChainBroken>): ChainBroken {
+    const message = createBaseChainBroken();
+    message.edge = object.edge ?? "";
+    message.lane = object.lane ?? 0;
+    message.epoch = object.epoch ?? 0;
+    message.batchNo = object.batchNo ?? 0;
+    message.sessionId = object.sessionId ?? "";
+    message.seq = object.seq ?? 0;
     return message;
   },
 };
