@@ -17,6 +17,13 @@ export interface ConfigurationContext {
   readonly keys: KeyFiles;
   readonly nats: NatsSetup;
   readonly catalogFolder: string;
+  readonly secrets: SecretFiles;
+}
+
+/** Passwords of the local deployment, as files. */
+export interface SecretFiles {
+  /** identity's secret at the identity provider */
+  readonly idpClient: string;
 }
 
 type Section = Record<string, unknown>;
@@ -91,6 +98,8 @@ function catalog(context: ConfigurationContext): Section {
       peers: { identity: ports.identity, policy: ports.policy },
     }),
     bootstrap: { folder: context.catalogFolder },
+    variables: { ORDERS_PORT: String(ports.postgres) },
+    secretFolders: [context.layout.secrets],
   };
 }
 
@@ -114,6 +123,7 @@ function approval(context: ConfigurationContext): Section {
 function masking(context: ConfigurationContext): Section {
   return {
     ...base("masking", "masking", context, { internal: context.ports.masking }),
+    hashKey: `file:${context.keys.maskingHash}`,
   };
 }
 
@@ -144,5 +154,19 @@ function edgePostgres(context: ConfigurationContext): Section {
 }
 
 function idp(context: ConfigurationContext): Section {
-  return { accounts: accountsFile(context.layout), state: join(context.layout.idp, "state.json") };
+  const { layout, pki, ports, secrets } = context;
+  return {
+    listen: local(ports.idp),
+    issuer: `https://localhost:${ports.idp}`,
+    tls: pki.certificate("idp"),
+    accountsFile: accountsFile(layout),
+    keysFile: join(layout.idp, "keys.json"),
+    stateFile: join(layout.idp, "state.json"),
+    client: {
+      id: "sallyport",
+      secret: `file:${secrets.idpClient}`,
+      backchannelLogoutUri: `https://localhost:${ports.identityHttps}/backchannel-logout`,
+      ca: pki.ca,
+    },
+  };
 }

@@ -11,7 +11,7 @@ import { forgetLayout, layoutOf, prepareLayout, type Layout } from "./layout.ts"
 import { connectNats, findNatsServer, prepareNats, type NatsSetup } from "./nats.ts";
 import { preparePki, type Pki } from "./pki.ts";
 import { DEFAULT_PORTS, SERVICE_NAMES, takenPorts, type Ports, type ServiceName } from "./ports.ts";
-import { configurationOf, EDGE_INSTANCE } from "./service-config.ts";
+import { configurationOf, EDGE_INSTANCE, type SecretFiles } from "./service-config.ts";
 import { Supervisor, type ProcessSpec } from "./supervisor.ts";
 
 const REPOSITORY = resolve(dirname(fileURLToPath(import.meta.url)), "../../..");
@@ -41,6 +41,7 @@ export interface Stack {
   readonly nats: NatsSetup;
   readonly target: DemoTarget;
   readonly accounts: readonly Account[];
+  readonly secrets: SecretFiles;
   readonly supervisor: Supervisor;
   stop(): Promise<void>;
 }
@@ -71,6 +72,7 @@ export async function startStack(options: StackOptions): Promise<Stack> {
   const pki = await preparePki(layout.pki, [...SERVICE_NAMES, "idp"]);
   const keys = prepareKeys(layout.keys);
   const accounts = prepareAccounts(layout);
+  const secrets = { idpClient: preparePassword(layout.secrets, "idp-client").file };
   const target = demoTarget({
     stateDir,
     port: ports.postgres,
@@ -86,6 +88,7 @@ export async function startStack(options: StackOptions): Promise<Stack> {
     nats,
     target,
     accounts,
+    secrets,
     supervisor,
     stop: () =>
       supervisor.stopAll([

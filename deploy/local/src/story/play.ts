@@ -1,7 +1,7 @@
 import { bearer, call, connectApi } from "@sallyport/cli/api";
 import type { Profile } from "@sallyport/cli/home";
 import { AppError } from "@sallyport/runtime";
-import { deploymentOf } from "../profiles.ts";
+import { deploymentOf, prepareProfile } from "../profiles.ts";
 import type { Stack } from "../stack.ts";
 import { openLog } from "./log.ts";
 import { profileOf, type Scene } from "./scene.ts";
@@ -11,7 +11,7 @@ import { createTell } from "./tell.ts";
 /** Plays the story on the running gateway. Returns the titles of the steps that did not come out as told. */
 export async function playStory(
   stack: Stack,
-  profiles: ReadonlyMap<string, Profile>,
+  profiles: Map<string, Profile>,
   out: NodeJS.WriteStream,
 ): Promise<string[]> {
   const api = connectApi(deploymentOf(stack));
@@ -27,6 +27,7 @@ export async function playStory(
   };
   const failed: string[] = [];
   try {
+    await bringContractorBack(scene);
     scene.nightlyToken = await createNightlyToken(scene);
     for (const [index, step] of STEPS.entries()) {
       const tell = createTell(out);
@@ -42,6 +43,16 @@ export async function playStory(
     api.close();
   }
   return failed;
+}
+
+/** An earlier play of the story has offboarded the contractor: it begins with him at work again. */
+async function bringContractorBack(scene: Scene): Promise<void> {
+  if (scene.profiles.has("contractor")) return;
+  const { access } = scene.api;
+  const request = { principalId: "user:contractor", reason: "the story begins again" };
+  await call(access, access.reinstate, request, bearer(profileOf(scene, "security").token));
+  const account = scene.stack.accounts.find(({ name }) => name === "contractor")!;
+  scene.profiles.set("contractor", await prepareProfile(scene.stack, scene.api, account));
 }
 
 /** Before the story begins, the contractor gave the nightly job a token of his own. */

@@ -7,7 +7,7 @@ import type { Log, Row } from "./log.ts";
 export interface Scene {
   readonly stack: Stack;
   readonly api: Api;
-  readonly profiles: ReadonlyMap<string, Profile>;
+  readonly profiles: Map<string, Profile>;
   /** As `security`. */
   readonly log: Log;
   /** The contractor's personal token that the nightly job carries. */
