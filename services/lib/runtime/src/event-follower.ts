@@ -200,6 +200,7 @@ class Follower implements EventFollower {
   async #barrier(): Promise<void> {
     if (this.#stopped || this.#nc.isClosed()) return;
     const asked = performance.now();
+    const foldedThen = this.#folded;
     try {
       const info = await jetStreamRequest<StreamInfoAnswer>(
         this.#nc,
@@ -207,7 +208,7 @@ class Follower implements EventFollower {
         {},
         requestTimeoutMs,
       );
-      if (!this.#stopped) await this.#compare(asked, info);
+      if (!this.#stopped) await this.#compare(asked, foldedThen, info);
     } catch {
       // No answer, no proof: the lease runs out by itself.
     }
@@ -215,12 +216,13 @@ class Follower implements EventFollower {
     this.#timer = setTimeout(() => void this.#barrier(), Math.max(0, asked + barrierEveryMs - performance.now()));
   }
 
-  async #compare(asked: number, info: StreamInfoAnswer): Promise<void> {
+  async #compare(asked: number, foldedThen: number, info: StreamInfoAnswer): Promise<void> {
     const { first_seq: first, last_seq: last } = info.state;
     if (this.#incarnation !== undefined && this.#incarnation !== info.created)
       return this.#die(`EVENTS was created anew at ${info.created}: what was folded belongs to another stream`);
-    if (last < this.#folded)
-      return this.#die(`EVENTS ends at ${last}, but ${this.#folded} was folded: acknowledged events were lost`);
+    // Compared with what was folded when the question was asked: newer events may overtake the answer.
+    if (last < foldedThen)
+      return this.#die(`EVENTS ends at ${last}, but ${foldedThen} was folded: acknowledged events were lost`);
     if (this.#incarnation !== undefined && first > this.#folded + 1 && info.state.messages > 0)
       return this.#die(`EVENTS begins at ${first}, but only ${this.#folded} was folded: events were removed unseen`);
     this.#incarnation = info.created;
@@ -228,7 +230,9 @@ class Follower implements EventFollower {
     if (this.#barriers.reached(this.#folded)) this.#caughtUp.resolve();
     if (this.#folded >= last || performance.now() - this.#progressAt < stuckAfterMs) return;
     // Behind, and nothing comes: the consumer is gone, or the sequences up to `last` hold no message.
-    if (await this.#nothingAfter(this.#folded)) this.#advance(last);
+    const gone = await this.#nothingAfter(this.#folded);
+    if (this.#stopped || this.#folded >= last) return;
+    if (gone) this.#advance(last);
     else void this.#consume();
   }
 
