@@ -65,6 +65,7 @@ const admitted: AdmittedFact = {
   resultFormats: [],
   traceId: utf8(""),
   textLength: 0,
+  parameterLengths: [],
 };
 const result = Buffer.alloc(90, "x");
 

@@ -1,93 +1,631 @@
 /**
- * The one place that has the order decide → record → forward, and mask → record → release (I1).
+ * The gate of one session: the one place that has the order decide → record → forward, and mask → record → release (I1).
  */
-import type { ColumnClass, CommandCompleted_Status } from "@sallyport/proto/record";
-import type { Decision, Deny, Forward, Held, Hold } from "./outcome.ts";
-import type { AdmissionUnit, CommandContext } from "./unit.ts";
+import { AppError, type Logger } from "@sallyport/runtime";
+import type { Principal } from "@sallyport/proto/principal";
+import {
+  CancelRequested,
+  CommandCompleted_Status,
+  CommandDenied,
+  CommandHeld,
+  RecordKind,
+  ResultMasked,
+  StatementPrepared,
+  VerdictReached,
+  type ColumnClass,
+} from "@sallyport/proto/record";
+import type { SessionContext } from "@sallyport/proto/policy";
+import { DenyReason, type Hold as HeldForbid } from "@sallyport/proto/verdict";
+import { awaitAnswer, pause } from "./approval-wait.ts";
+import { digestOf } from "./digest.ts";
+import type { EdgeLimits } from "./edge.ts";
+import type { Completion, Gate, MaskedResult, Sink } from "./gate-interface.ts";
+import type { Leases, Scope } from "./leases.ts";
+import type { Links } from "./links.ts";
+import { recordUnit, textOf } from "./unit-record.ts";
+import type { Decision, Deny, DenyKind, Forward, Held, Hold } from "./outcome.ts";
+import { Outbox } from "./outbox.ts";
+import { RECORD_BYTES } from "./recorder/batch.ts";
+import { utf8 } from "./recorder/facts.ts";
+import { FRAME_BYTES, type SessionRecorder } from "./recorder/session-recorder.ts";
+import type { CommandTrace, EdgeTelemetry } from "./telemetry.ts";
+import type { AdmissionUnit, CommandContext, LiteralLexer } from "./unit.ts";
+import { outcomeOf, VerdictCache, VerdictEntry } from "./verdict-cache.ts";
 
-export interface Completion {
-  status: CommandCompleted_Status;
-  /** SQLSTATE, HTTP status … of an error */
-  code?: string;
-  /** `SELECT 5` */
-  tag?: string;
-  rows?: number;
+/** What the gate needs of the session that it belongs to. */
+export interface GatedSession {
+  readonly id: string;
+  readonly connection: string;
+  readonly database: string;
+  readonly edge: string;
+  readonly protocol: string;
+  readonly signal: AbortSignal;
+  readonly principal: Principal;
+  context(): SessionContext;
+  /** Defined while the principal is being read anew: no decision before that. Rejects with AppError. */
+  readonly rereading: Promise<void> | undefined;
+  /** A fault in the protocol's code: the session ends. */
+  fault(error: unknown): void;
 }
 
-export interface MaskedResult {
-  planId: string;
-  columns: readonly ColumnClass[];
-  rows: number;
-  maskedCells: number;
-  scrubbedText: boolean;
+export interface GateParts {
+  session: GatedSession;
+  recorder: SessionRecorder;
+  sink: Sink;
+  leases: Leases;
+  scope: Scope;
+  links: Pick<Links, "policy" | "approval">;
+  literals: LiteralLexer | undefined;
+  limits: EdgeLimits;
+  telemetry: EdgeTelemetry;
+  log: Logger;
 }
 
-/** What goes to the client, or to the target: Node's Writable fits (net.Socket, tls.TLSSocket). */
-export interface Sink {
-  write(bytes: Uint8Array): boolean;
-  cork(): void;
-  uncork(): void;
-  once(event: "drain", listener: () => void): unknown;
-  readonly destroyed: boolean;
+const LEASE_WAIT_MS = 1000;
+const CHECK_MS = 2000;
+const RETRY_MS = 50;
+/** Times that one command is decided anew because the world moved meanwhile. */
+const DECISIONS = 4;
+const NO_CONTEXT: CommandContext = { searchPath: [], role: "", settings: {}, named: [], schemaTouched: false };
+
+/** A command from its arrival on. */
+interface Ticket {
+  readonly command: number;
+  readonly unit: AdmissionUnit;
+  readonly arrivedAt: number;
+  readonly trace: CommandTrace | undefined;
 }
 
-export interface Gate {
-  /** Replaces the state that verdicts depend on; drops the session's cached verdicts when it differs. */
-  setContext(context: CommandContext): void;
+/** A grant that the decision uses. */
+interface Grant {
+  readonly approvalId: string;
+  readonly digest: Buffer;
+  readonly asOf: number;
+}
 
-  /**
-   * Numbers the command and decides it: from the session's cache (then synchronously, the hot path), else from `policy`.
-   * Never throws for a command: what cannot be decided is denied (I4).
-   */
-  decide(unit: AdmissionUnit): Decision | Promise<Decision>;
+interface GateForward extends Forward {
+  readonly verdict: VerdictEntry;
+  readonly ticket: Ticket;
+  readonly grant: Grant | undefined;
+  readonly contextVersion: number;
+}
 
-  /**
-   * Records verdict and command, waits for the acknowledgement, looks at the lease again, records CommandForwarded and
-   * calls `then` with the same decision: write the unit's bytes to the target inside that call. When the lease or the
-   * epoch has moved meanwhile the command is decided again, and `then` gets that answer (a `hold` or a `deny`).
-   * Calls of one gate come in the order of `admit`. After the session has ended `then` is not called.
-   */
-  admit(decision: Forward, then: (outcome: Decision) => void): void;
+interface GateHold extends Hold {
+  readonly verdict: VerdictEntry;
+  readonly ticket: Ticket;
+}
 
-  /** Drops every admission whose `then` has not been called (a pipeline after an error); they are recorded as cancelled. */
-  abandon(): void;
+interface Admission {
+  decision: GateForward;
+  readonly then: (outcome: Decision) => void;
+  acked: boolean;
+  dropped: boolean;
+  decisions: number;
+}
 
-  /** Records the denial. What is `release`d afterwards reaches the client only when that is acknowledged. */
-  deny(decision: Deny, code: string): void;
+interface Running {
+  readonly forwardedAt: number;
+  readonly waitUs: number;
+  bytes: number;
+  readonly trace: CommandTrace | undefined;
+}
 
-  /** Asks for approval and records CommandHeld. */
-  hold(decision: Hold): Promise<Held | Deny>;
-
-  /**
-   * Waits until people have answered, uses the grant and decides again with it. `signal`: the client cancelled. A `Forward`
-   * must still be admitted, a `Deny` recorded with `deny`.
-   */
-  awaitGrant(held: Held, signal?: AbortSignal): Promise<Forward | Deny>;
-
-  /**
-   * Records bytes for the client and writes them to its sink once acknowledged, in order. `columns` with the first
-   * frame of a result. `command` 0: outside any command. The bytes must not be changed afterwards.
-   * False: stop reading from the target until `onDrain`.
-   */
-  release(command: number, bytes: Buffer, columns?: readonly ColumnClass[]): boolean;
-
-  /** Runs `then` when everything recorded so far is acknowledged and handed to the client's sink. */
-  afterRelease(then: () => void): void;
-
-  /** Records bytes from the client that belong to a running command (COPY data) and calls `forward` once acknowledged. */
-  fromClient(command: number, bytes: Buffer, forward: () => void): boolean;
-
-  /** ResultMasked: one per result. */
-  masked(command: number, result: MaskedResult): void;
-  /** StatementPrepared: a named statement of the protocol exists now. */
-  prepared(decision: Forward, parameterTypes: readonly number[]): void;
-  /** CommandCompleted; durations and bytes are counted here. */
-  completed(command: number, completion: Completion): void;
-  /** CancelRequested: somebody with the key asked for it. `command` 0: none was running. */
-  cancelRequested(clientAddress: string, command: number): void;
-
-  /** May more be released, or read from the client? */
-  readonly pressed: boolean;
-  /** Called once each time `release` or `fromClient` may go on after having said false. */
+export class SessionGate implements Gate {
   onDrain: (() => void) | undefined;
+  commands = 0;
+  bytesFromClient = 0;
+  bytesToClient = 0;
+  private readonly parts: GateParts;
+  private readonly recorder: SessionRecorder;
+  private readonly outbox: Outbox;
+  private readonly cache: VerdictCache;
+  private readonly running = new Map<number, Running>();
+  private readonly admissions: Admission[] = [];
+  private current: CommandContext = NO_CONTEXT;
+  private contextVersion = 0;
+  private deciding = false;
+  private ended = false;
+
+  constructor(parts: GateParts) {
+    this.parts = parts;
+    this.recorder = parts.recorder;
+    this.outbox = new Outbox(parts.recorder, parts.sink);
+    this.cache = new VerdictCache(parts.literals);
+    parts.telemetry.caches.add(this.cache);
+  }
+
+  get pressed(): boolean {
+    return this.recorder.pressed;
+  }
+
+  get bytesReleased(): number {
+    return this.outbox.bytesReleased;
+  }
+
+  setContext(context: CommandContext): void {
+    if (context === this.current) return;
+    const same = JSON.stringify(context) === JSON.stringify(this.current);
+    this.current = context;
+    if (same) return;
+    this.contextVersion++;
+    this.cache.clear();
+  }
+
+  /** The session's verdicts are worth nothing any more (its principal was read anew). */
+  forget(): void {
+    this.contextVersion++;
+    this.cache.clear();
+  }
+
+  // ---- decide
+
+  decide(unit: AdmissionUnit): Decision | Promise<Decision> {
+    const { leases, scope, session, telemetry } = this.parts;
+    const ticket: Ticket = {
+      command: ++this.commands,
+      unit,
+      arrivedAt: unit.arrivedAt ?? performance.now(),
+      trace: telemetry.beginCommand(),
+    };
+    this.bytesFromClient += unit.text.length;
+    if (this.ended) return this.unavailable(ticket, "The session is ending.");
+    const tooLong = this.tooLong(unit);
+    if (tooLong !== undefined) {
+      return this.refuse(ticket, "policy", DenyReason.DENY_REASON_NOT_UNDERSTOOD, tooLong);
+    }
+    if (session.rereading === undefined && leases.valid()) {
+      const entry = this.cache.find(unit, scope.newest);
+      if (entry !== undefined) return this.decision(ticket, entry, undefined);
+    }
+    return this.ask(ticket, undefined);
+  }
+
+  private tooLong(unit: AdmissionUnit): string | undefined {
+    const { textBytes, unitBytes } = this.parts.limits;
+    if (unit.text.length > textBytes) {
+      return `The command is too long: ${unit.text.length} bytes, at most ${textBytes} can be decided and recorded.`;
+    }
+    let bytes = unit.text.length;
+    for (const parameter of unit.parameters ?? []) bytes += 16 + (parameter.value?.length ?? 0);
+    return bytes > unitBytes
+      ? `The command's parameters are too long: ${bytes} bytes, at most ${unitBytes} can be recorded.`
+      : undefined;
+  }
+
+  /** Asks `policy` until it has seen everything that matters. Never rejects: what cannot be decided is denied (I4). */
+  private async ask(ticket: Ticket, grant: Grant | undefined): Promise<Decision> {
+    const { leases, scope, session } = this.parts;
+    try {
+      const deadline = performance.now() + LEASE_WAIT_MS + CHECK_MS;
+      for (let round = 0; round < DECISIONS; round++) {
+        if (!(await leases.whenValid(LEASE_WAIT_MS))) break;
+        if (session.rereading !== undefined) await session.rereading;
+        const version = this.contextVersion;
+        const entry = await this.check(ticket, grant, deadline);
+        if (this.ended) return this.unavailable(ticket, "The session is ending.");
+        // the world moved while policy was asked
+        if (!entry.usable(scope.newest) || version !== this.contextVersion) continue;
+        if (grant === undefined) this.cache.add(ticket.unit, entry);
+        return this.decision(ticket, entry, grant);
+      }
+      return this.unavailable(
+        ticket,
+        "The gateway cannot be sure of its rules right now, so nothing is let through. Try again.",
+      );
+    } catch (error) {
+      const known = AppError.from(error, "edge.decide");
+      if (known.code === "internal") this.parts.log.error({ err: known, session: session.id }, "cannot decide");
+      return this.unavailable(ticket, `The gateway could not decide this command: ${known.message}.`);
+    }
+  }
+
+  /** One verdict. A stream that broke is asked again within the deadline: a check has no effect. */
+  private async check(ticket: Ticket, grant: Grant | undefined, deadline: number): Promise<VerdictEntry> {
+    const { links, scope, session } = this.parts;
+    const { searchPath, role, settings, named, schemaTouched } = this.current;
+    const { unit } = ticket;
+    for (;;) {
+      const deadlineMs = Math.min(CHECK_MS, Math.ceil(deadline - performance.now()));
+      if (deadlineMs <= 0) throw new AppError("deadline", "edge.check", "no verdict in time");
+      try {
+        const signed = await links.policy.check({
+          session: session.context(),
+          command: {
+            protocol: session.protocol,
+            unit: unit.unit,
+            text: unit.text.toString("utf8"),
+            searchPath: [...searchPath],
+            role,
+            settings: { ...settings },
+            named: [...named],
+            schemaTouched,
+            approvalId: grant?.approvalId ?? "",
+            digest: grant?.digest ?? Buffer.alloc(0),
+          },
+          minAsOf: Math.max(scope.newest, grant?.asOf ?? 0),
+          deadlineMs,
+          ...(ticket.trace === undefined ? {} : { traceparent: ticket.trace.traceparent }),
+        });
+        return new VerdictEntry(signed);
+      } catch (error) {
+        if (!(error instanceof AppError) || error.code !== "unavailable") throw error;
+        await pause(RETRY_MS, session.signal);
+        if (session.signal.aborted) throw error;
+      }
+    }
+  }
+
+  private decision(ticket: Ticket, verdict: VerdictEntry, grant: Grant | undefined): Decision {
+    ticket.trace?.decided();
+    const { command, unit } = ticket;
+    const outcome = outcomeOf(verdict);
+    this.parts.telemetry.decided(outcome);
+    if (verdict.signed !== undefined && verdict.signed.verdict.length > RECORD_BYTES - 1024) {
+      return this.refuse(
+        ticket,
+        "policy",
+        DenyReason.DENY_REASON_NOT_UNDERSTOOD,
+        "The command is too complex for its decision to be recorded.",
+      );
+    }
+    if (outcome === "forward") {
+      const approvalId = grant?.approvalId ?? "";
+      const { contextVersion } = this;
+      const forward: GateForward = { outcome, command, unit, verdict, approvalId, ticket, grant, contextVersion };
+      return forward;
+    }
+    if (outcome === "hold" && grant === undefined) {
+      const hold: GateHold = { outcome, command, unit, verdict, holds: verdict.holds, ticket };
+      return hold;
+    }
+    const message = verdict.message !== "" ? verdict.message : sentenceOf(verdict.reason);
+    const approvalId = grant?.approvalId ?? "";
+    return { outcome: "deny", kind: "policy", command, unit, verdict, reason: verdict.reason, message, approvalId };
+  }
+
+  private unavailable(ticket: Ticket, message: string): Deny {
+    return this.refuse(ticket, "unavailable", DenyReason.DENY_REASON_UNSPECIFIED, message);
+  }
+
+  private refuse(ticket: Ticket, kind: DenyKind, reason: DenyReason, message: string, approvalId = ""): Deny {
+    this.parts.telemetry.decided(kind === "unavailable" ? "unavailable" : "deny");
+    return { outcome: "deny", kind, command: ticket.command, unit: ticket.unit, reason, message, approvalId };
+  }
+
+  // ---- record → forward
+
+  admit(decision: Forward, then: (outcome: Decision) => void): void {
+    if (this.ended) return;
+    const admission: Admission = {
+      decision: decision as GateForward,
+      then,
+      acked: false,
+      dropped: false,
+      decisions: 1,
+    };
+    this.admissions.push(admission);
+    this.record(admission);
+  }
+
+  private record(admission: Admission): void {
+    const { decision } = admission;
+    this.recordVerdict(decision.verdict);
+    recordUnit(this.recorder, decision, decision.ticket.trace?.traceId);
+    this.recorder.whenAcked(() => {
+      admission.acked = true;
+      decision.ticket.trace?.recorded();
+      this.advance();
+    });
+  }
+
+  /** Once per session: the command's own record names it. */
+  private recordVerdict(verdict: VerdictEntry): void {
+    if (verdict.signed === undefined) return;
+    const fact = VerdictReached.encode({ verdict: verdict.signed }).finish();
+    verdict.signed = undefined;
+    this.recorder.append(RecordKind.RECORD_KIND_VERDICT_REACHED, fact, false);
+  }
+
+  /** Forwards what is acknowledged, in order, under a lease that holds now and a verdict that has seen everything. */
+  private advance(): void {
+    const { leases, scope } = this.parts;
+    while (!this.deciding && !this.ended) {
+      const admission = this.admissions[0];
+      if (admission === undefined || !admission.acked) return;
+      const { decision } = admission;
+      if (admission.dropped) {
+        this.admissions.shift();
+        continue;
+      }
+      const current = decision.contextVersion === this.contextVersion && decision.verdict.usable(scope.newest);
+      if (!current || !leases.valid()) {
+        void this.decideAgain(admission);
+        return;
+      }
+      this.admissions.shift();
+      this.forward(admission);
+    }
+  }
+
+  private forward(admission: Admission): void {
+    const { decision, then } = admission;
+    const { ticket, command } = decision;
+    const now = performance.now();
+    const waitUs = Math.max(0, Math.round((now - ticket.arrivedAt) * 1000));
+    this.recorder.forwarded(command);
+    this.running.set(command, { forwardedAt: now, waitUs, bytes: 0, trace: ticket.trace });
+    this.parts.telemetry.forwarded(waitUs);
+    ticket.trace?.forwarded();
+    then(decision);
+  }
+
+  /** The lease or the epoch moved between decision and acknowledgement. Those behind wait. */
+  private async decideAgain(admission: Admission): Promise<void> {
+    this.deciding = true;
+    const { ticket, grant } = admission.decision;
+    const again: Decision =
+      ++admission.decisions > DECISIONS
+        ? this.unavailable(ticket, "The rules change too quickly to decide this command. Try again.")
+        : await this.ask(ticket, grant);
+    this.deciding = false;
+    if (this.ended) return;
+    this.guard(() => {
+      if (admission.dropped) return this.advance();
+      if (again.outcome === "forward") {
+        admission.decision = again as GateForward;
+        admission.acked = false;
+        return this.record(admission);
+      }
+      this.admissions.shift();
+      admission.then(again);
+      this.advance();
+    });
+  }
+
+  abandon(): void {
+    for (const admission of this.admissions) {
+      if (admission.dropped) continue;
+      admission.dropped = true;
+      this.recordCompleted(admission.decision.command, undefined, {
+        status: CommandCompleted_Status.STATUS_CANCELLED,
+      });
+    }
+  }
+
+  // ---- deny, hold
+
+  deny(decision: Deny, code: string): void {
+    const { command, verdict, unit, message, approvalId } = decision;
+    if (verdict !== undefined) this.recordVerdict(verdict as VerdictEntry);
+    const { text, parameters } = textOf(unit);
+    const fact = CommandDenied.encode({
+      command,
+      verdictId: verdict?.id ?? "",
+      unit: unit.unit,
+      text,
+      code,
+      message,
+      parameters,
+      approvalId,
+      traceId: "",
+    }).finish();
+    this.recorder.append(RecordKind.RECORD_KIND_COMMAND_DENIED, fact, false);
+  }
+
+  async hold(decision: Hold): Promise<Held | Deny> {
+    const { session, links } = this.parts;
+    const { ticket, verdict } = decision as GateHold;
+    const { command, unit, holds } = decision;
+    const digest = digestOf(unit, {
+      connection: session.connection,
+      database: session.database,
+      context: this.current,
+    });
+    try {
+      const { text } = textOf(unit);
+      const asked = await links.approval.request({
+        sessionId: session.id,
+        principal: session.principal,
+        connection: session.connection,
+        database: session.database,
+        command,
+        text,
+        normalized: verdict.facts.normalized,
+        digest,
+        holds: [...holds] as HeldForbid[],
+        verdictId: verdict.id,
+        edge: session.edge,
+      });
+      this.recordVerdict(verdict);
+      const fact = CommandHeld.encode({
+        command,
+        verdictId: verdict.id,
+        approvalId: asked.approvalId,
+        digest,
+      }).finish();
+      this.recorder.append(RecordKind.RECORD_KIND_COMMAND_HELD, fact, true);
+      const { approvalId, expiresAtMs } = asked;
+      return { outcome: "held", command, unit, hold: decision, approvalId, expiresAtMs, digest };
+    } catch (error) {
+      const known = AppError.from(error, "edge.hold");
+      this.parts.log.warn({ err: known, session: session.id }, "cannot ask for approval");
+      const message = `This needs approval, and approval cannot be asked for right now: ${known.message}.`;
+      return { ...this.refuse(ticket, "unavailable", DenyReason.DENY_REASON_UNSPECIFIED, message), verdict };
+    }
+  }
+
+  async awaitGrant(held: Held, signal?: AbortSignal): Promise<Forward | Deny> {
+    const { session, links, log } = this.parts;
+    const { ticket, verdict } = held.hold as GateHold;
+    const { approvalId, digest } = held;
+    const cancelled = signal === undefined ? session.signal : AbortSignal.any([session.signal, signal]);
+    const answered = await awaitAnswer(links.approval, approvalId, held.expiresAtMs, cancelled);
+    const refused = (kind: DenyKind, message: string): Deny => ({
+      ...this.refuse(ticket, kind, DenyReason.DENY_REASON_NOT_APPROVED, message, approvalId),
+      verdict,
+    });
+    switch (answered.answer) {
+      case "denied": {
+        const why = answered.reason === "" ? "" : `: ${answered.reason}`;
+        return refused("not-approved", `${answered.by} did not approve this command${why}`);
+      }
+      case "expired":
+        return refused("not-approved", "Nobody approved this command in time.");
+      case "cancelled": {
+        const cause = session.signal.aborted ? "session ended" : "cancelled by the client";
+        links.approval.withdraw(approvalId, cause).catch((err: unknown) => {
+          log.warn({ err, approval: approvalId }, "cannot withdraw a request");
+        });
+        return refused("cancelled", "The command was cancelled while it waited for approval.");
+      }
+      case "granted":
+        break;
+    }
+    try {
+      const used = await links.approval.use({ approvalId, sessionId: session.id, command: ticket.command, digest });
+      const decision = await this.ask(ticket, { approvalId, digest, asOf: used.asOf });
+      // a hold cannot come back: with a grant it is a denial
+      return decision.outcome === "hold" ? refused("not-approved", decision.verdict.message) : decision;
+    } catch (error) {
+      const known = AppError.from(error, "edge.use");
+      if (known.code === "failed-precondition") return refused("not-approved", known.message);
+      return refused("unavailable", `The grant could not be used: ${known.message}.`);
+    }
+  }
+
+  // ---- record → release
+
+  release(command: number, bytes: Buffer, columns?: readonly ColumnClass[]): boolean {
+    const { recorder, outbox } = this;
+    const running = command === 0 ? undefined : this.running.get(command);
+    if (running !== undefined) running.bytes += bytes.length;
+    this.bytesToClient += bytes.length;
+    if (bytes.length <= FRAME_BYTES) {
+      if (bytes.length === 0) return !recorder.pressed;
+      recorder.frameToClient(command, bytes, columns);
+      outbox.push(bytes);
+      return !recorder.pressed;
+    }
+    for (let at = 0; at < bytes.length; at += FRAME_BYTES) {
+      const part = bytes.subarray(at, at + FRAME_BYTES);
+      recorder.frameToClient(command, part, at === 0 ? columns : undefined);
+      outbox.push(part);
+    }
+    return !recorder.pressed;
+  }
+
+  afterRelease(then: () => void): void {
+    this.outbox.push(() => this.guard(then));
+  }
+
+  fromClient(command: number, bytes: Buffer, forward: () => void): boolean {
+    const { recorder } = this;
+    this.bytesFromClient += bytes.length;
+    for (let at = 0; at < bytes.length; at += FRAME_BYTES) {
+      recorder.frameFromClient(command, bytes.subarray(at, at + FRAME_BYTES));
+    }
+    recorder.whenAcked(() => {
+      if (!this.ended) forward();
+    });
+    return !recorder.pressed;
+  }
+
+  masked(command: number, result: MaskedResult): void {
+    if (result.columns.length === 0 && !result.scrubbedText) return;
+    const fact = ResultMasked.encode({ command, ...result, columns: [...result.columns] }).finish();
+    this.recorder.append(RecordKind.RECORD_KIND_RESULT_MASKED, fact, false);
+    if (result.maskedCells > 0) this.parts.telemetry.masked(result.maskedCells);
+    this.running.get(command)?.trace?.masked();
+  }
+
+  prepared(decision: Forward, parameterTypes: readonly number[]): void {
+    const { command, unit, verdict } = decision;
+    const fact = StatementPrepared.encode({
+      command,
+      verdictId: verdict.id,
+      statementName: unit.statementName ?? "",
+      text: textOf(unit).text,
+      parameterTypes: [...parameterTypes],
+    }).finish();
+    this.recorder.append(RecordKind.RECORD_KIND_STATEMENT_PREPARED, fact, false);
+  }
+
+  completed(command: number, completion: Completion): void {
+    const running = this.running.get(command);
+    this.running.delete(command);
+    this.recordCompleted(command, running, completion);
+    running?.trace?.completed(completion.status);
+  }
+
+  private recordCompleted(command: number, running: Running | undefined, completion: Completion): void {
+    this.recorder.completed({
+      command,
+      status: completion.status,
+      code: utf8(completion.code ?? ""),
+      tag: utf8(completion.tag ?? ""),
+      rows: completion.rows ?? 0,
+      bytesToClient: running?.bytes ?? 0,
+      durationUs: running === undefined ? 0 : Math.max(0, Math.round((performance.now() - running.forwardedAt) * 1000)),
+      waitUs: running?.waitUs ?? 0,
+    });
+  }
+
+  cancelRequested(clientAddress: string, command: number): void {
+    const fact = CancelRequested.encode({ clientAddress, command }).finish();
+    this.recorder.append(RecordKind.RECORD_KIND_CANCEL_REQUESTED, fact, true);
+  }
+
+  // ---- the end
+
+  /** Nothing is admitted any more; answers may still be released. */
+  stop(): void {
+    if (this.ended) return;
+    this.abandon();
+    this.ended = true;
+    this.cache.clear();
+    this.parts.telemetry.caches.delete(this.cache);
+  }
+
+  /** Records what is open as unknown: it was forwarded, and nobody saw the end of it. */
+  finish(): void {
+    this.stop();
+    for (const [command, running] of this.running) {
+      this.recordCompleted(command, running, { status: CommandCompleted_Status.STATUS_UNKNOWN });
+      running.trace?.completed(CommandCompleted_Status.STATUS_UNKNOWN);
+    }
+    this.running.clear();
+  }
+
+  /** Nothing leaves any more: the bus has failed, or the session is closed. */
+  shut(): void {
+    this.stop();
+    this.outbox.close();
+  }
+
+  private guard(run: () => void): void {
+    try {
+      run();
+    } catch (error) {
+      this.parts.session.fault(error);
+    }
+  }
+}
+
+function sentenceOf(reason: DenyReason): string {
+  switch (reason) {
+    case DenyReason.DENY_REASON_POLICY:
+      return "A rule forbids this.";
+    case DenyReason.DENY_REASON_NOT_PERMITTED:
+      return "No rule allows this.";
+    case DenyReason.DENY_REASON_NOT_UNDERSTOOD:
+      return "This command cannot be understood, so it is not let through.";
+    case DenyReason.DENY_REASON_UNSAFE_SETTING:
+      return "A setting of this session makes its commands ambiguous, so they are not let through.";
+    case DenyReason.DENY_REASON_EVALUATION_ERROR:
+      return "A rule could not be evaluated, so the command is not let through.";
+    case DenyReason.DENY_REASON_NOT_APPROVED:
+      return "This command was not approved.";
+    default:
+      return "This is not allowed.";
+  }
 }

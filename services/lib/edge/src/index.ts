@@ -1,7 +1,9 @@
+/** The package's one entrance. */
 export type { CancelControl, CancelKey } from "./cancel-control.ts";
-export { openEdge } from "./edge.ts";
-export type { Edge, EdgeLimits, EdgeOptions, ResultShape } from "./edge.ts";
-export type { Completion, Gate, MaskedResult, Sink } from "./gate.ts";
+export { type Edge, type EdgeLimits, type EdgeOptions, openEdge } from "./edge.ts";
+export type { Completion, Gate, MaskedResult, Sink } from "./gate-interface.ts";
+export { openLinks, type OpenLinks } from "./grpc-links.ts";
+export type { EventSource, FollowedEvents } from "./leases.ts";
 export type {
   ApprovalLink,
   CatalogLink,
@@ -11,8 +13,9 @@ export type {
   PolicyLink,
   PolicyQuestion,
 } from "./links.ts";
-export type { Accepted, Handshake, LoginRequest, Refused, TargetFacts } from "./login.ts";
-export type { CellOutput, CellTransform, ColumnExecution, ResultMask } from "./mask-execution.ts";
+export type { Accepted, Handshake, LoginRequest, Refused, TargetFacts } from "./login-interface.ts";
+export { type CellOutput, type CellTransform, type ColumnExecution, GrowingOutput } from "./mask-execution.ts";
 export type { Decision, Deny, DenyKind, EndCause, Forward, Held, Hold, KnownVerdict, SessionEnd } from "./outcome.ts";
-export type { EdgeSession } from "./session.ts";
+export type { ResultMask, ResultShape } from "./result-mask.ts";
+export type { EdgeSession } from "./session-interface.ts";
 export type { AdmissionUnit, CommandContext, LexedText, LiteralLexer } from "./unit.ts";

@@ -36,6 +36,7 @@ export interface AdmittedFact {
   traceId: Uint8Array;
   /** 0 unless the text stands in FrameFromClient records */
   textLength: number;
+  parameterLengths: readonly number[];
 }
 
 function parameterSize(parameter: Parameter): number {
@@ -47,10 +48,18 @@ function parameterSize(parameter: Parameter): number {
   );
 }
 
-function formatsSize(formats: readonly number[]): number {
+function packedSize(values: readonly number[]): number {
   let size = 0;
-  for (const format of formats) size += varintSize(format);
+  for (const value of values) size += varintSize(value);
   return size;
+}
+
+function writePacked(out: Uint8Array, start: number, field: number, values: readonly number[]): number {
+  if (values.length === 0) return start;
+  out[start] = field;
+  let at = writeVarint(out, start + 1, packedSize(values));
+  for (const value of values) at = writeVarint(out, at, value);
+  return at;
 }
 
 export function admittedSize(fact: AdmittedFact): number {
@@ -68,7 +77,8 @@ export function admittedSize(fact: AdmittedFact): number {
     const inner = parameterSize(parameter);
     size += 1 + varintSize(inner) + inner;
   }
-  if (fact.resultFormats.length > 0) size += bytesFieldSize(formatsSize(fact.resultFormats));
+  if (fact.resultFormats.length > 0) size += bytesFieldSize(packedSize(fact.resultFormats));
+  if (fact.parameterLengths.length > 0) size += bytesFieldSize(packedSize(fact.parameterLengths));
   return size;
 }
 
@@ -93,13 +103,10 @@ export function writeAdmitted(out: Uint8Array, start: number, fact: AdmittedFact
       at += parameter.value.length;
     }
   }
-  if (fact.resultFormats.length > 0) {
-    out[at] = tag(9, LENGTH_DELIMITED);
-    at = writeVarint(out, at + 1, formatsSize(fact.resultFormats));
-    for (const format of fact.resultFormats) at = writeVarint(out, at, format);
-  }
+  at = writePacked(out, at, tag(9, LENGTH_DELIMITED), fact.resultFormats);
   at = writeBytesField(out, at, tag(10, LENGTH_DELIMITED), fact.traceId);
-  return writeVarintField(out, at, tag(11, VARINT), fact.textLength);
+  at = writeVarintField(out, at, tag(11, VARINT), fact.textLength);
+  return writePacked(out, at, tag(12, LENGTH_DELIMITED), fact.parameterLengths);
 }
 
 export interface CompletedFact {

@@ -74,6 +74,8 @@ export class Lane {
   readonly stats: LaneStats = { records: 0, batches: 0, bytes: 0, resent: 0, failures: 0, ackMs: 0, acked: 0 };
   /** encoded and not acknowledged */
   unackedBytes = 0;
+  /** told the time that each batch took, ms */
+  observeAck: ((ms: number) => void) | undefined;
   /** position in the buffer that the last `reserve` returned */
   reservedAt = 0;
 
@@ -116,6 +118,11 @@ export class Lane {
   /** Sessions may be opened: the bus takes what it is given. */
   get healthy(): boolean {
     return this.state !== "failed";
+  }
+
+  /** sessions that are paused */
+  get pressed(): number {
+    return this.pressedSessions.size;
   }
 
   join(session: SessionRecorder): void {
@@ -338,6 +345,7 @@ export class Lane {
     const now = performance.now();
     this.stats.acked++;
     this.stats.ackMs += now - batch.sentAt;
+    this.observeAck?.(now - batch.sentAt);
     if (batch !== first) return;
     this.lastProgress = now;
     this.settle();
