@@ -79,13 +79,23 @@ function base(service: ServiceName, instance: string, context: ConfigurationCont
 }
 
 function identity(context: ConfigurationContext): Section {
-  const { ports, keys, pki } = context;
+  const { ports, keys, pki, secrets } = context;
   return {
     ...base("identity", "identity", context, {
       internal: ports.identity,
       public: ports.identityPublic,
       peers: { policy: ports.policy },
     }),
+    https: { listen: local(ports.identityHttps), ...pki.certificate("identity") },
+    issuer: `https://localhost:${ports.identityHttps}`,
+    signingKeys: [`file:${keys.tokenSigning}`],
+    sealingKey: `file:${keys.tokenSealing}`,
+    provider: {
+      issuer: `https://localhost:${ports.idp}`,
+      clientId: "sallyport",
+      clientSecret: `file:${secrets.idpClient}`,
+      ca: pki.ca,
+    },
   };
 }
 
