@@ -1,0 +1,51 @@
+import { IdentityServiceClient } from "@sallyport/proto/identity";
+import { PolicyServiceClient } from "@sallyport/proto/policy";
+import { eventsOfKind } from "@sallyport/proto/subjects";
+import { openStore } from "@sallyport/decider";
+import { AppError, followEvents, gauge, openCallers, startRuntime } from "@sallyport/runtime";
+import type { SourceFile } from "@sallyport/proto/catalog";
+import { bootstrap } from "./bootstrap.ts";
+import { catalogConfig } from "./catalog-config.ts";
+import { catalogService } from "./catalog-service.ts";
+import { CatalogState } from "./catalog-state.ts";
+import { configurationService } from "./configuration-service.ts";
+import { checkFiles, type Checked } from "./configuration/check-files.ts";
+import { configurationDecider } from "./configuration/configuration-decider.ts";
+import { schemaDecider } from "./observation/schema-decider.ts";
+
+const runtime = await startRuntime("catalog", catalogConfig);
+const { config, log } = runtime;
+const nats = await runtime.connectNats();
+const policy = runtime.client(PolicyServiceClient, "policy");
+const callers = openCallers(runtime.client(IdentityServiceClient, "identity"), policy);
+const check = (files: readonly SourceFile[], signal?: AbortSignal, deadlineMs = 10_000): Promise<Checked> =>
+  checkFiles(files, config, policy, { deadlineMs, ...(signal && { signal }) });
+
+const state = new CatalogState();
+const follower = await followEvents(nats, {
+  subjects: [eventsOfKind("catalog", "configuration"), eventsOfKind("catalog", "schema")],
+  from: 1,
+  onEvent: (event) => state.apply(event),
+  log,
+});
+runtime.onShutdown("follower", () => follower.stop());
+gauge(runtime.meter, "sallyport.events.folded", () => follower.seq());
+await follower.caughtUp;
+
+const configurations = openStore(nats, { service: "catalog", kind: "configuration", decider: configurationDecider });
+const schemas = openStore(nats, { service: "catalog", kind: "schema", decider: schemaDecider });
+await runtime.serve({
+  internal: [catalogService({ state, follower, schemas })],
+  public: [configurationService({ state, follower, store: configurations, callers, check })],
+  allow: config.allow,
+});
+try {
+  // policy may still be starting
+  if (config.bootstrap)
+    await bootstrap(config.bootstrap.folder, configurations, (files) => check(files, runtime.signal, 60_000), log);
+  runtime.ready();
+} catch (error) {
+  const { message } = AppError.from(error, "catalog.bootstrap");
+  process.stderr.write(`catalog: ${message}\n`);
+  await runtime.stop("bootstrap failed", 78);
+}
