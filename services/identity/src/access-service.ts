@@ -9,7 +9,7 @@ import {
   type TokenInfo,
 } from "@sallyport/proto/identity";
 import { type Principal, TokenKind } from "@sallyport/proto/principal";
-import { AppError, type AppError as Failure, type CallInfo, type GrpcService, service } from "@sallyport/runtime";
+import { AppError, type CallInfo, type GrpcService, service } from "@sallyport/runtime";
 import { type Authenticated, type Authenticator, isOwnLogin, principalOf } from "./authenticator.ts";
 import { type Directory, lineageOf, type TokenEntry } from "./directory.ts";
 import type { Exchange } from "./exchange.ts";
@@ -27,7 +27,7 @@ export interface AccessParts {
   readonly revoker: Revoker;
   readonly directory: Directory;
   readonly limits: { readonly defaultTtlMs: number; readonly maxTtlMs: number; readonly maxPersonalTokens: number };
-  /** May the principal use one of the gateway's own powers? Undefined: yes; else policy's sentence. */
+  /** May the principal use one of the gateway's own powers? `message` is policy's sentence when not. */
   readonly permits: (principal: Principal, action: string) => Promise<{ allowed: boolean; message: string }>;
   readonly now: () => number;
 }
@@ -62,8 +62,10 @@ export function accessService(parts: AccessParts): GrpcService {
       revoke: async (request, call) => revoke(request, await callerOf(call, parts), parts),
       reinstate: async ({ principalId, reason }, call) => {
         const caller = await callerOf(call, parts);
-        await require(caller, "revoke", parts);
-        return { asOf: await parts.revoker.reinstate(principal(principalId), bounded(reason), caller.principal.id) };
+        await requirePower(caller, "revoke", parts);
+        return {
+          asOf: await parts.revoker.reinstate(validPrincipal(principalId), bounded(reason), caller.principal.id),
+        };
       },
     },
   });
@@ -82,13 +84,10 @@ async function callerOf(call: Pick<CallInfo, "metadata" | "method">, parts: Acce
   return answer;
 }
 
-async function require(caller: Authenticated, action: string, parts: AccessParts): Promise<void> {
+async function requirePower(caller: Authenticated, action: string, parts: AccessParts): Promise<void> {
   const { allowed, message } = await parts.permits(caller.principal, action);
-  if (!allowed) throw denied(action, message || `${caller.principal.id} may not ${action}`);
-}
-
-function denied(action: string, message: string): Failure {
-  return new AppError("not-permitted", `identity.${action}`, message);
+  if (allowed) return;
+  throw new AppError("not-permitted", `identity.${action}`, message || `${caller.principal.id} may not ${action}`);
 }
 
 async function createToken(
@@ -129,13 +128,13 @@ async function listTokens(
   caller: Authenticated,
   parts: AccessParts,
 ): Promise<ListTokensResponse> {
-  const wanted = principalId === "" ? caller.principal.id : principal(principalId);
+  const wanted = principalId === "" ? caller.principal.id : validPrincipal(principalId);
   if (wanted !== caller.principal.id) {
     const audit = await parts.permits(caller.principal, "audit");
-    if (!audit.allowed) await require(caller, "configure", parts);
+    if (!audit.allowed) await requirePower(caller, "configure", parts);
   }
   const tokens = parts.directory.tokensOf(wanted).map(infoOf);
-  return { tokens: tokens.sort((a, b) => b.issuedAtMs - a.issuedAtMs).slice(0, 1_000) };
+  return { tokens: tokens.toSorted((a, b) => b.issuedAtMs - a.issuedAtMs).slice(0, 1_000) };
 }
 
 function infoOf({ issued, issuedAtMs, ended }: TokenEntry): TokenInfo {
@@ -153,14 +152,14 @@ async function revoke(
   const cause = caller.principal.id;
   switch (what?.$case) {
     case "principalId": {
-      const id = principal(what.value);
-      await require(caller, "revoke", parts);
+      const id = validPrincipal(what.value);
+      await requirePower(caller, "revoke", parts);
       const { tokenIds, asOf } = await revoker.principal(id, bounded(reason), cause);
       return { tokenIds: [...tokenIds], asOf };
     }
     case "tokenId": {
       const entry = directory.token(what.value);
-      if (entry === undefined || !isOwn(entry, caller)) await require(caller, "revoke", parts);
+      if (entry === undefined || !isOwn(entry, caller)) await requirePower(caller, "revoke", parts);
       const { tokenIds, asOf } = await revoker.token(what.value.slice(0, 64), bounded(reason), cause);
       return { tokenIds: [...tokenIds], asOf };
     }
@@ -171,12 +170,12 @@ async function revoke(
 
 /** A person at a login may revoke all that goes back to them; any other token only itself and what came of it. */
 function isOwn({ issued }: TokenEntry, caller: Authenticated): boolean {
-  const { tokenId, id } = { tokenId: caller.principal.tokenId, id: caller.principal.id };
+  const { tokenId, id } = caller.principal;
   if (issued.tokenId === tokenId || issued.issuedWith.includes(tokenId)) return true;
   return isOwnLogin(caller.token) && lineageOf(issued).has(id);
 }
 
-function principal(id: string): string {
+function validPrincipal(id: string): string {
   if (parsePrincipalId(id) !== undefined) return id;
   throw new AppError("invalid-input", "identity.access", "a principal is named user:NAME, workload:NAME or agent:NAME");
 }

@@ -13,7 +13,7 @@ export function mapGroups(mappings: readonly GroupMapping[], issuer: string, pro
 }
 
 export function normalized(groups: readonly string[]): string[] {
-  return [...new Set(groups)].sort();
+  return [...new Set(groups)].toSorted();
 }
 
 export function sameGroups(a: readonly string[], b: readonly string[]): boolean {

@@ -172,7 +172,7 @@ export class Provider {
       this.#config.clientId,
       { [oidc.clockTolerance]: 10 },
       oidc.ClientSecretBasic(this.#secret),
-      { [oidc.customFetch]: this.#fetch as oidc.CustomFetch, timeout: Math.ceil(this.#config.timeoutMs / 1000) },
+      { [oidc.customFetch]: this.#fetch, timeout: Math.ceil(this.#config.timeoutMs / 1000) },
     );
     // The ID token's signature is checked too, though it comes straight from the provider over TLS.
     oidc.enableNonRepudiationChecks(configuration);

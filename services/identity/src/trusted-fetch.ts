@@ -14,5 +14,5 @@ export function trustedFetch(ca: string | undefined, timeoutMs: number): Trusted
     maxResponseSize: MAX_RESPONSE_BYTES,
     keepAliveTimeout: 10_000,
   });
-  return (url, init) => fetch(url, { ...init, dispatcher: agent }) as unknown as Promise<Response>;
+  return (url, init) => fetch(url, { ...init, dispatcher: agent });
 }

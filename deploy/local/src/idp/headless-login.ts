@@ -17,13 +17,7 @@ const MAX_PAGE_BYTES = 256 * 1024;
 
 /** Signs in at an authorization URL; returns the whole callback URL (`http://127.0.0.1:…/callback?code=…`), not visited. */
 export async function headlessLogin(authorizationUrl: string, visitor: Visitor): Promise<string> {
-  const callback = new URL(authorizationUrl).searchParams.get("redirect_uri");
-  if (callback === null) throw new Error("the authorization URL names no redirect_uri");
-  return withBrowser(visitor, async (browser) => {
-    const end = await browser.walk(authorizationUrl, (url) => url.startsWith(callback));
-    if (end.kind === "left") return end.url;
-    throw new Error(`the login of ${visitor.account} ended on a page: ${end.title}`);
-  });
+  return withBrowser(visitor, (browser) => browser.authorize(authorizationUrl));
 }
 
 /** Enters the user code of a device login (RFC 8628) and signs in; returns when the provider says that it is done. */
@@ -58,6 +52,15 @@ export class Browser {
   constructor(visitor: Visitor, agent: Agent) {
     this.#visitor = visitor;
     this.#agent = agent;
+  }
+
+  /** As `headlessLogin`; the session at the provider stays in this browser. */
+  async authorize(authorizationUrl: string): Promise<string> {
+    const callback = new URL(authorizationUrl).searchParams.get("redirect_uri");
+    if (callback === null) throw new Error("the authorization URL names no redirect_uri");
+    const end = await this.walk(authorizationUrl, (url) => url.startsWith(callback));
+    if (end.kind === "left") return end.url;
+    throw new Error(`the login of ${this.#visitor.account} ended on a page: ${end.title}`);
   }
 
   /** Goes on until `left` says that a redirect leads away, or a page asks nothing more. */
