@@ -35,6 +35,11 @@ export class StateCache<State> {
     if (this.#states.size > this.#max) this.#states.delete(this.#states.keys().next().value!);
   }
 
+  /** Drops a state that nobody needs any more; it can still be loaded from the stream. */
+  forget(id: string): void {
+    this.#states.delete(id);
+  }
+
   /** The next event of an aggregate. One that does not follow what is known makes it unknown, never wrong. */
   fold(id: string, event: Event, seq: number): Versioned<State> | undefined {
     const known = this.#states.get(id);

@@ -1,0 +1,35 @@
+/** A request as the outside sees it. Its text is sensitive: whoever asks for it says who may read it. */
+import { ApprovalState, ApprovalStatus } from "@sallyport/proto/approval";
+import type { Status } from "./request.ts";
+import type { Known } from "./requests.ts";
+
+const statuses: Record<Status, ApprovalStatus> = {
+  pending: ApprovalStatus.APPROVAL_STATUS_PENDING,
+  granted: ApprovalStatus.APPROVAL_STATUS_GRANTED,
+  denied: ApprovalStatus.APPROVAL_STATUS_DENIED,
+  expired: ApprovalStatus.APPROVAL_STATUS_EXPIRED,
+  used: ApprovalStatus.APPROVAL_STATUS_USED,
+  withdrawn: ApprovalStatus.APPROVAL_STATUS_WITHDRAWN,
+};
+
+export function viewOf({ id, request: state, seq }: Known, text: "with text" | "without text"): ApprovalState {
+  const { request } = state;
+  return ApprovalState.fromPartial({
+    approvalId: id,
+    status: statuses[state.status],
+    sessionId: request.sessionId,
+    principalId: request.principal?.id ?? "",
+    actors: request.principal?.actors.map((actor) => actor.id) ?? [],
+    connection: request.connection,
+    database: request.database,
+    text: text === "with text" ? request.text : "",
+    normalized: request.normalized,
+    holds: request.holds,
+    grantedBy: state.grants.map((grant) => grant.approver),
+    deniedBy: state.deniedBy,
+    reason: state.reason,
+    requestedAtMs: state.requestedAtMs,
+    expiresAtMs: request.expiresAtMs,
+    asOf: seq,
+  });
+}
