@@ -37,6 +37,8 @@ export interface Withdrawal {
   readonly tokenIds: readonly string[];
   /** `tokenIds` only (false), or the principal and everything it created (true) */
   readonly everything: boolean;
+  /** tokens that were asked for with these may not be named: whoever could hold one is to be asked about */
+  readonly withDescendants: boolean;
 }
 
 export interface LeaseListener {
@@ -146,18 +148,18 @@ export class Leases {
         return;
       }
       case "tokenRevoked": {
-        const { tokenId, principalId } = fact.value;
-        this.withdraw({ principalId, tokenIds: [tokenId], everything: false }, seq);
+        const { tokenId, principalId, withDescendants } = fact.value;
+        this.withdraw({ principalId, tokenIds: [tokenId], everything: false, withDescendants }, seq);
         return;
       }
       case "providerSessionEnded": {
         const { tokenIds, principalId } = fact.value;
-        this.withdraw({ principalId, tokenIds, everything: false }, seq);
+        this.withdraw({ principalId, tokenIds, everything: false, withDescendants: false }, seq);
         return;
       }
       case "principalOffboarded": {
         const { tokenIds, principalId } = fact.value;
-        this.withdraw({ principalId, tokenIds, everything: true }, seq);
+        this.withdraw({ principalId, tokenIds, everything: true, withDescendants: true }, seq);
         return;
       }
       default:
@@ -178,6 +180,12 @@ export function endsSession(withdrawal: Withdrawal, principal: Principal): boole
   if (!withdrawal.everything) return false;
   const id = withdrawal.principalId;
   return principal.id === id || principal.createdBy.includes(id) || principal.actors.some((actor) => actor.id === id);
+}
+
+/** Could a withdrawal concern this principal without naming its token? */
+export function concerns(withdrawal: Withdrawal, principal: Principal): boolean {
+  if (!withdrawal.withDescendants) return false;
+  return principal.id === withdrawal.principalId || principal.createdBy.includes(withdrawal.principalId);
 }
 
 function schemaKey(connection: string, database: string): string {

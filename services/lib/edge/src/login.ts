@@ -243,8 +243,8 @@ class PendingLogin implements Present {
   }
 
   reread(): void {
-    // groups moved between two questions: the simplest sound answer is to log in again
-    this.end("revoked", "Your groups have just changed: log in again.");
+    // it moved between two questions: the simplest sound answer is to log in again
+    this.end("revoked", "Your access has just changed: log in again.");
   }
 
   throwIfEnded(): void {

@@ -81,11 +81,11 @@ for (const character of "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz012
 
 /**
  * Keeps the first and last code points of a value and masks the others. With `keep_separators` an ASCII character that is
- * no letter or digit stays and does not count. A value that would keep more than half of what counts keeps nothing of it.
- * What is not UTF-8 is redacted.
+ * no letter or digit stays and does not count (unless the value has nothing else). A value that would keep more than half
+ * of what counts keeps nothing of it. What is not UTF-8 is redacted.
  */
 function partial(transform: PartialTransform): CellTransform {
-  const { keepFirst, keepLast, keepSeparators } = transform;
+  const { keepFirst, keepLast } = transform;
   const mask = Buffer.from(transform.mask === "" ? "*" : transform.mask, "utf8");
   const oneByte = mask.length === 1 ? (mask[0] as number) : -1;
 
@@ -93,10 +93,16 @@ function partial(transform: PartialTransform): CellTransform {
   return (source, start, end, out) => {
     const cell = source.subarray(start, end);
     if (!isAscii(cell) && !isUtf8(cell)) return write(out, REDACTED);
+    let { keepSeparators } = transform;
     let counted = 0;
     for (let i = start; i < end; i++) {
       const byte = source[i] as number;
       if (byte >= 0x80 ? byte >= 0xc0 : !keepSeparators || LETTERS_AND_DIGITS[byte] === 1) counted++;
+    }
+    if (counted === 0) {
+      // separators alone are a value too; all of them are ASCII
+      keepSeparators = false;
+      counted = end - start;
     }
     const shown = 2 * (keepFirst + keepLast) <= counted;
     const first = shown ? keepFirst : 0;

@@ -73,6 +73,8 @@ export class Outbox {
 
   private block(): void {
     this.blocked = true;
+    // corked it would never drain
+    this.uncork();
     this.sink.once("drain", () => this.drained());
   }
 

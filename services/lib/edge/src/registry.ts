@@ -1,13 +1,13 @@
 /** Who is connected just now: for quotas, and so that a withdrawal finds everybody whom it concerns. */
 import type { Principal } from "@sallyport/proto/principal";
-import { endsSession, type LeaseListener, type Withdrawal } from "./leases.ts";
+import { concerns, endsSession, type LeaseListener, type Withdrawal } from "./leases.ts";
 import type { EndCause } from "./outcome.ts";
 
 /** A session, or a login that is not yet one. */
 export interface Present {
   readonly principal: Principal;
   end(cause: EndCause, message: string): void;
-  /** its groups have changed */
+  /** what identity says of it may have changed */
   reread(): void;
 }
 
@@ -41,6 +41,7 @@ export class Registry implements LeaseListener {
   withdrawn(withdrawal: Withdrawal): void {
     for (const one of [...this.present]) {
       if (endsSession(withdrawal, one.principal)) one.end("revoked", "Your access has been withdrawn.");
+      else if (concerns(withdrawal, one.principal)) one.reread();
     }
   }
 

@@ -1,0 +1,109 @@
+import { expect, test } from "vitest";
+import { TestWorld } from "../testing/live-session.ts";
+import { testPrincipal } from "../testing/recording-only.ts";
+import { endsSession, Leases, type Withdrawal } from "./leases.ts";
+
+async function opened() {
+  const world = new TestWorld();
+  const withdrawn: Withdrawal[] = [];
+  const groups: string[] = [];
+  const leases = await Leases.open(world, {
+    withdrawn: (withdrawal) => withdrawn.push(withdrawal),
+    groupsChanged: (principal) => groups.push(principal),
+  });
+  return { world, leases, withdrawn, groups };
+}
+
+const schema = { schema: undefined, digest: "", edge: "" };
+
+test("what was there at the start counts for everybody", async () => {
+  const { world, leases } = await opened();
+  expect(leases.newest("orders", "orders", "user:engineer")).toBe(world.seq);
+});
+
+test("each event raises only what depends on it", async () => {
+  const { world, leases, groups } = await opened();
+  const start = world.seq;
+  const scope = leases.scope("orders", "orders", "user:engineer");
+  const other = leases.scope("sandbox", "sandbox", "user:dba");
+  world.say({ $case: "principalSeen", value: {} as never });
+  expect([scope.newest, other.newest]).toEqual([start, start]);
+  const observed = world.say({
+    $case: "schemaObserved",
+    value: { connection: "orders", database: "orders", ...schema },
+  });
+  expect([scope.newest, other.newest]).toEqual([observed, start]);
+  const changed = world.say({
+    $case: "principalGroupsChanged",
+    value: { principalId: "user:dba", groups: [], providerGroups: [] },
+  });
+  expect([scope.newest, other.newest]).toEqual([observed, changed]);
+  expect(groups).toEqual(["user:dba"]);
+  const applied = world.say({
+    $case: "configurationApplied",
+    value: { configuration: undefined, digest: "", changes: [] },
+  });
+  expect([scope.newest, other.newest]).toEqual([applied, applied]);
+  expect(leases.newest("new", "new", "user:new")).toBe(applied);
+  leases.release(scope);
+  world.say({ $case: "schemaObserved", value: { connection: "orders", database: "orders", ...schema } });
+  expect(scope.newest).toBe(applied);
+});
+
+test("withdrawals end the principal's sessions, and those of whatever it created", async () => {
+  const { world, withdrawn } = await opened();
+  const contractor = testPrincipal("contractor");
+  const nightly = testPrincipal("contractor", { tokenId: "nightly", createdBy: ["user:contractor"] });
+  const made = testPrincipal("ci", { tokenId: "t-ci", createdBy: ["workload:ci", "user:contractor"] });
+  const acting = testPrincipal("owner", { tokenId: "t-o", actors: [{ id: "user:contractor", issuer: "" }] });
+  const engineer = testPrincipal("engineer");
+  world.say({ $case: "principalOffboarded", value: { principalId: "user:contractor", reason: "", tokenIds: ["t-x"] } });
+  const offboarded = withdrawn[0] as Withdrawal;
+  expect([contractor, nightly, made, acting, engineer].map((one) => endsSession(offboarded, one))).toEqual([
+    true,
+    true,
+    true,
+    true,
+    false,
+  ]);
+  world.say({
+    $case: "tokenRevoked",
+    value: { tokenId: "nightly", principalId: "user:contractor", reason: "", withDescendants: true },
+  });
+  const revoked = withdrawn[1] as Withdrawal;
+  expect([contractor, nightly, made, engineer].map((one) => endsSession(revoked, one))).toEqual([
+    false,
+    true,
+    false,
+    false,
+  ]);
+  world.say({
+    $case: "providerSessionEnded",
+    value: { principalId: "user:engineer", providerSessionId: "s", tokenIds: [engineer.tokenId] },
+  });
+  expect(endsSession(withdrawn[2] as Withdrawal, engineer)).toBe(true);
+});
+
+test("a withdrawal that came while a login was under way is remembered", async () => {
+  const { world, leases } = await opened();
+  const nightly = testPrincipal("x", { tokenId: "nightly", createdBy: ["user:contractor"] });
+  const before = world.seq;
+  const seq = world.say({
+    $case: "principalOffboarded",
+    value: { principalId: "user:contractor", reason: "", tokenIds: [] },
+  });
+  expect(leases.withdrawnSince(nightly, before)).toBe(true);
+  expect(leases.withdrawnSince(nightly, seq)).toBe(false);
+  expect(leases.withdrawnSince(testPrincipal("y"), before)).toBe(false);
+});
+
+test("the lease is what the follower can prove", async () => {
+  const { world, leases } = await opened();
+  expect(leases.valid()).toBe(true);
+  world.fresh = false;
+  expect(leases.valid()).toBe(false);
+  expect(await leases.whenValid(30)).toBe(false);
+  const waiting = leases.whenValid(1000);
+  world.fresh = true;
+  expect(await waiting).toBe(true);
+});
