@@ -124,7 +124,7 @@ function userInfo(text: string, start: number): { colon: number; at: number; end
     const code = text.charCodeAt(end);
     if (URL_ENDS.has(code)) break;
     if (code === AT) at = end;
-    else if (code === COLON && at === -1 && colon === -1) colon = end;
+    else if (code === COLON && colon === -1) colon = end;
     // before any `:` this ends the host; between `:` and `@` it may be part of a password
     else if (HOST_ENDS.has(code) && (at !== -1 || colon === -1)) break;
   }

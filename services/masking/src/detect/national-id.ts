@@ -1,22 +1,28 @@
 import { luhn } from "./digit-groups.ts";
-import type { Find } from "./find.ts";
+import { isAlphanumeric, isDigit, type Find } from "./find.ts";
 
 /** How a country writes its number, and the check that tells it from any other number of that length. */
 interface NationalId {
   country: string;
-  /** Bounded everywhere, so that a search is linear; group 1, where there is one, is the number inside its context. */
+  /** Bounded everywhere, so that a search is linear. */
   pattern: RegExp;
+  /** the number is group 1, and stands behind the word that it is called by */
+  inContext?: true;
   valid(compact: string): boolean;
 }
 
-const BEFORE = "(?<![0-9A-Za-z]|[0-9][.,-])";
-const AFTER = "(?![0-9A-Za-z]|[-.][0-9])";
-const number = (body: string, flags = "g"): RegExp => new RegExp(`${BEFORE}${body}${AFTER}`, flags);
+/** A form of a number; that it stands for itself is checked around each match, which is cheaper than inside. */
+const number = (body: string, flags = "g"): RegExp => new RegExp(body, flags);
 
 const NATIONAL_IDS: readonly NationalId[] = [
   // Social Security number: no area 000 or 666, no zero groups; 9xx with its groups is an ITIN
   { country: "US", pattern: number("\\d{3}([- ])\\d{2}\\1\\d{4}"), valid: isSsn },
-  { country: "US", pattern: /\b(?:ssn|social security(?: (?:number|no\.?))?)\W{0,4}(\d{9})(?!\d)/gi, valid: isSsn },
+  {
+    country: "US",
+    pattern: /\b(?:ssn|social security(?: (?:number|no\.?))?)\W{0,4}(\d{9})(?!\d)/gi,
+    inContext: true,
+    valid: isSsn,
+  },
   // AHV/AVS 13: EAN-13 with the country prefix 756
   { country: "CH", pattern: number("756[. ]?\\d{4}[. ]?\\d{4}[. ]?\\d{2}"), valid: (d) => d.length === 13 && ean13(d) },
   // Steuer-Identifikationsnummer: ISO 7064 mod 11,10
@@ -55,7 +61,12 @@ const NATIONAL_IDS: readonly NationalId[] = [
   // Aadhaar: Verhoeff, written in fours
   { country: "IN", pattern: number("[2-9]\\d{3}([ -])\\d{4}\\1\\d{4}"), valid: verhoeff },
   // burgerservicenummer: the eleven test alone fits every eleventh number, so only where it is called by its name
-  { country: "NL", pattern: /\b(?:bsn|burgerservicenummer|sofinummer)\W{0,4}(\d{9})(?!\d)/gi, valid: isBsn },
+  {
+    country: "NL",
+    pattern: /\b(?:bsn|burgerservicenummer|sofinummer)\W{0,4}(\d{9})(?!\d)/gi,
+    inContext: true,
+    valid: isBsn,
+  },
   // Social Insurance Number: Luhn, written in threes
   { country: "CA", pattern: number("[1-9]\\d{2}([- ])\\d{3}\\1\\d{3}"), valid: luhn },
 ];
@@ -63,15 +74,35 @@ const NATIONAL_IDS: readonly NationalId[] = [
 /** National identity, tax and social security numbers that have a check of their own or a form nothing else has. */
 export function findNationalIds(text: string): Find[] {
   const finds: Find[] = [];
-  for (const { pattern, valid } of NATIONAL_IDS) {
-    for (const match of text.matchAll(pattern)) {
-      const inContext = pattern.flags.includes("i") && match[1] !== undefined ? match[1] : match[0];
-      if (!valid(inContext.replace(/[^0-9A-Za-z]/g, "").toUpperCase())) continue;
+  for (const { pattern, inContext, valid } of NATIONAL_IDS) {
+    pattern.lastIndex = 0;
+    for (let match = pattern.exec(text); match; match = pattern.exec(text)) {
+      const written = inContext === true ? (match[1] ?? "") : match[0];
       const end = match.index + match[0].length;
-      finds.push({ detector: "national-id", start: end - inContext.length, end });
+      const start = end - written.length;
+      if (
+        (inContext === true || standsAlone(text, start, end)) &&
+        valid(written.replace(/[^0-9A-Za-z]/g, "").toUpperCase())
+      )
+        finds.push({ detector: "national-id", start, end });
+      // what begins inside is looked at too; matches are short, so that this costs no more than a few steps each
+      else pattern.lastIndex = match.index + 1;
     }
   }
   return finds;
+}
+
+const DOT = 0x2e;
+const COMMA = 0x2c;
+const DASH = 0x2d;
+
+/** Not a part of a longer number, word or decimal. */
+function standsAlone(text: string, start: number, end: number): boolean {
+  const before = text.charCodeAt(start - 1);
+  const after = text.charCodeAt(end);
+  if (isAlphanumeric(before) || isAlphanumeric(after)) return false;
+  if ((before === DOT || before === COMMA || before === DASH) && isDigit(text.charCodeAt(start - 2))) return false;
+  return !((after === DOT || after === DASH) && isDigit(text.charCodeAt(end + 1)));
 }
 
 function weighted(digits: string, weights: readonly number[]): number {

@@ -1,6 +1,7 @@
-import { Metadata, parsePhoneNumberFromString, type CountryCode } from "libphonenumber-js/max";
+import type { CountryCode } from "libphonenumber-js/core";
 import type { Detector, Find } from "./find.ts";
 import { isAlphanumeric, isDigit, isLetter } from "./find.ts";
+import { isInternational, isNational, isPossible, phonePlan, type PhonePlan } from "./phone-plan.ts";
 
 const FEWEST = 7;
 /** E.164 */
@@ -10,10 +11,14 @@ const PLUS = 0x2b;
 const OPEN = 0x28;
 const GAPS = new Set([..." -./()\t"].map((c) => c.charCodeAt(0)));
 /** What a number may be announced with; then its form matters less. */
-const ANNOUNCED =
-  /(?:tel|telefon|telephone|phone|ph|mobile|mobil|cell|call|fax|sms|whatsapp|natel|handy|☎|📞)[\s.:#=-]{0,4}$/i;
+const ANNOUNCEMENTS = new Set(
+  "tel telefon telefono telephone phone ph mobile mobil cell call fax sms whatsapp natel handy".split(" "),
+);
+/** May stand between the announcement and the number. */
+const ANNOUNCED_WITH = new Set([..." \t\n.:#=-"].map((c) => c.charCodeAt(0)));
+const LONGEST_ANNOUNCEMENT = 10;
 /** Validations for one text; beyond them whatever looks like a number is taken for one. */
-const TRIES = 200;
+const TRIES = 2_000;
 
 interface Group {
   start: number;
@@ -26,7 +31,7 @@ interface Group {
  * or announced (`Tel. …`).
  */
 export function phoneDetector(regions: readonly CountryCode[]): Detector {
-  const plans = regions.map((region) => ({ region, trunk: trunkPrefix(region) }));
+  const plans = regions.map(phonePlan);
   return (text) => {
     const finds: Find[] = [];
     const tries = { left: TRIES };
@@ -42,19 +47,6 @@ export function phoneDetector(regions: readonly CountryCode[]): Detector {
     }
     return finds;
   };
-}
-
-interface Plan {
-  region: CountryCode;
-  trunk: string | undefined;
-}
-
-function trunkPrefix(region: CountryCode): string | undefined {
-  const metadata = new Metadata();
-  metadata.selectNumberingPlan(region);
-  // in the package and in its documentation, but not in its types
-  const plan = metadata.numberingPlan as { nationalPrefix?(): string | undefined } | undefined;
-  return plan?.nationalPrefix?.();
 }
 
 /** Sequences of digit groups that could hold a number: seven digits or more, nothing but separators between. */
@@ -91,7 +83,7 @@ function startOf(text: string, group: Group): number {
 }
 
 /** Index of the last group of the longest number that begins with group `first`, or -1. */
-function numberFrom(text: string, run: Group[], first: number, plans: Plan[], tries: { left: number }): number {
+function numberFrom(text: string, run: Group[], first: number, plans: PhonePlan[], tries: { left: number }): number {
   const head = beginning(text, run[first]!);
   if (head === "inside") return -1;
   let last = first;
@@ -110,6 +102,14 @@ function numberFrom(text: string, run: Group[], first: number, plans: Plan[], tr
   return -1;
 }
 
+function isAnnounced(text: string, start: number): boolean {
+  let end = start;
+  while (start - end < 4 && ANNOUNCED_WITH.has(text.charCodeAt(end - 1))) end--;
+  let word = end;
+  while (end - word <= LONGEST_ANNOUNCEMENT && isLetter(text.charCodeAt(word - 1))) word--;
+  return word < end ? ANNOUNCEMENTS.has(text.slice(word, end).toLowerCase()) : text[end - 1] === "☎";
+}
+
 type Head = "international" | "announced" | "plain" | "inside";
 
 /** How a number begins here; `inside`: in the middle of a word, an id, a decimal. */
@@ -117,7 +117,7 @@ function beginning(text: string, group: Group): Head {
   const start = startOf(text, group);
   const international = text.charCodeAt(start) === PLUS;
   const before = text.charCodeAt(start - 1);
-  if (ANNOUNCED.test(text.slice(Math.max(0, start - 20), start))) return international ? "international" : "announced";
+  if (isAnnounced(text, start)) return international ? "international" : "announced";
   if (isAlphanumeric(before) || before === 0x5f) return "inside";
   if (international) return "international";
   const joined = before === 0x2d || before === 0x2e || before === 0x3a || before === 0x2f || before === 0x23;
@@ -126,16 +126,16 @@ function beginning(text: string, group: Group): Head {
   return before === 0x23 || before === 0x24 || before === 0x20ac || before === 0xa3 ? "inside" : "plain";
 }
 
-function isNumber(text: string, groups: Group[], head: Head, plans: Plan[], tries: { left: number }): boolean {
-  const written = text.slice(groups[0]!.start, groups.at(-1)!.end);
+function isNumber(text: string, groups: Group[], head: Head, plans: PhonePlan[], tries: { left: number }): boolean {
   const digits = groups.map((group) => text.slice(group.start, group.end)).join("");
-  if (head === "international") return valid(`+${written}`, undefined, tries);
+  if (tries.left-- <= 0) return true;
+  if (head === "international") return isInternational(digits);
   // the international prefix of most countries, and of North America
   const prefix = digits.startsWith("011") && digits.length > 11 ? 3 : digits.startsWith("00") ? 2 : 0;
-  if (prefix > 0 && digits.length - prefix >= 9 && valid(`+${digits.slice(prefix)}`, undefined, tries)) return true;
-  if (isDateOrAddress(written)) return false;
-  if (head === "announced") return plans.some((plan) => possible(digits, plan.region, tries));
-  return plans.some((plan) => looksNational(text, groups, digits, plan) && valid(digits, plan.region, tries));
+  if (prefix > 0 && digits.length - prefix >= 9 && isInternational(digits.slice(prefix))) return true;
+  if (isDateOrAddress(text.slice(groups[0]!.start, groups.at(-1)!.end))) return false;
+  if (head === "announced") return plans.some((plan) => isPossible(digits, plan));
+  return plans.some((plan) => looksNational(text, groups, digits, plan) && isNational(digits, plan));
 }
 
 /** 2024-01-15, 15.1.2024, 01/15/24, 192.168.0.1, 0.123456 */
@@ -144,7 +144,7 @@ const DATE_OR_ADDRESS =
 
 const isDateOrAddress = (written: string): boolean => DATE_OR_ADDRESS.test(written);
 
-function looksNational(text: string, groups: Group[], digits: string, plan: Plan): boolean {
+function looksNational(text: string, groups: Group[], digits: string, plan: PhonePlan): boolean {
   const grouped = groups.length > 1;
   const bracketed = text.charCodeAt(groups[0]!.start - 1) === OPEN;
   // North America: 3-3-4, perhaps after a 1
@@ -152,20 +152,6 @@ function looksNational(text: string, groups: Group[], digits: string, plan: Plan
     const sizes = groups.map((group) => group.end - group.start).join("-");
     return (/^(1-)?3-3-4$/.test(sizes) || (bracketed && /^3-7$/.test(sizes))) && digits.length <= 11;
   }
-  if (plan.trunk !== undefined && plan.trunk !== "") return digits.startsWith(plan.trunk) && digits.length >= 9;
+  if (plan.trunk !== undefined) return digits.startsWith(plan.trunk) && digits.length >= 9;
   return grouped && groups.length <= 5 && digits.length >= 8;
-}
-
-function valid(number: string, region: CountryCode | undefined, tries: { left: number }): boolean {
-  if (tries.left-- <= 0) return true;
-  return parse(number, region)?.isValid() ?? false;
-}
-
-function possible(digits: string, region: CountryCode, tries: { left: number }): boolean {
-  if (tries.left-- <= 0) return true;
-  return parse(digits, region)?.isPossible() ?? false;
-}
-
-function parse(number: string, region: CountryCode | undefined): ReturnType<typeof parsePhoneNumberFromString> {
-  return parsePhoneNumberFromString(number, { extract: false, ...(region && { defaultCountry: region }) });
 }

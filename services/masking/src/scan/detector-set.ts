@@ -1,4 +1,4 @@
-import type { CountryCode } from "libphonenumber-js/max";
+import type { CountryCode } from "libphonenumber-js/core";
 import { findAccessKeys } from "../detect/access-key.ts";
 import { findEmails } from "../detect/email.ts";
 import { DETECTORS, isDigit, type Detector, type DetectorName, type Find } from "../detect/find.ts";

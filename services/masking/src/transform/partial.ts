@@ -10,11 +10,13 @@ export const REDACTED = "[redacted]";
  * - the unit is the Unicode code point;
  * - with `keep_separators`, a code point below U+0080 that is no ASCII letter or digit is a separator: it stays and does
  *   not count. Everything else counts; without `keep_separators` everything counts;
- * - a value that would keep more than half of what counts keeps nothing of it: short values are not given away.
+ * - a value that would keep more than half of what counts keeps nothing of it: short values are not given away;
+ * - a value of separators alone is masked as if they counted: it is a value too.
  */
 export function partialText(text: string, transform: PartialTransform): string {
-  const { keepFirst, keepLast, keepSeparators } = transform;
+  const { keepFirst, keepLast } = transform;
   const mask = transform.mask === "" ? "*" : transform.mask;
+  const keepSeparators = transform.keepSeparators && countMaskable(text, true) > 0;
   const counted = countMaskable(text, keepSeparators);
   const shown = 2 * (keepFirst + keepLast) <= counted;
   const first = shown ? keepFirst : 0;
