@@ -1,0 +1,61 @@
+import { connectApi, type Api } from "@sallyport/cli/api";
+import type { Profile } from "@sallyport/cli/home";
+import type { Stack } from "@sallyport/local";
+import { openLog, type Log } from "@sallyport/local/log";
+import { SERVICE_NAMES } from "@sallyport/local/ports";
+import { deploymentOf, prepareProfiles } from "@sallyport/local/profiles";
+import { untilLogin } from "../clients.ts";
+import { libpqEnvironment, type Contender, type LibpqEnvironment } from "./contender.ts";
+import { requirePid } from "./direct.ts";
+
+/** Everything on: policy, masking, recording in full, audit's ingestion. */
+export interface Sallyport extends Contender {
+  readonly name: "sallyport";
+  readonly api: Api;
+  readonly log: Log;
+  /** A demo account's profile. Tokens last an hour: `signIn` again in a long run. */
+  profile(name: string): Profile;
+  envOf(profile: string, tls: boolean): LibpqEnvironment;
+  edgePid(): number;
+  signIn(): Promise<void>;
+  stop(): Promise<void>;
+}
+
+/** From whom the benchmark's classes are hidden. */
+const CLIENT_PROFILE = "engineer";
+
+export async function sallyport(stack: Stack): Promise<Sallyport> {
+  let profiles = await prepareProfiles(stack);
+  const api = connectApi(deploymentOf(stack));
+  const profile = (name: string): Profile => {
+    const found = profiles.get(name);
+    if (found === undefined) throw new Error(`no profile ${name}`);
+    return found;
+  };
+  const envOf = (name: string, tls: boolean): LibpqEnvironment => {
+    const { user, token } = profile(name);
+    const server = { host: "localhost", port: stack.ports.edgePostgres, database: "bench", user, password: token };
+    return libpqEnvironment(server, tls ? stack.pki.ca : undefined);
+  };
+  try {
+    await untilLogin(envOf(CLIENT_PROFILE, true), () => true);
+  } catch (error) {
+    api.close();
+    throw error;
+  }
+  return {
+    name: "sallyport",
+    api,
+    log: openLog(api, profile("security")),
+    profile,
+    env: (tls) => envOf(CLIENT_PROFILE, tls),
+    envOf,
+    processes: () =>
+      ["postgres", "nats-server", ...SERVICE_NAMES].map((name) => ({ name, pid: requirePid(stack, name) })),
+    edgePid: () => requirePid(stack, "edge-postgres"),
+    async signIn() {
+      profiles = await prepareProfiles(stack);
+    },
+    stop: async () => api.close(),
+  };
+}

@@ -1,0 +1,61 @@
+/** `npm run bench`: the section "Speed and memory" of issue 2. Wires; README.md says how to read what it prints. */
+import { commands } from "./sections/commands.ts";
+import { memory } from "./sections/memory.ts";
+import { pipeline } from "./sections/pipeline.ts";
+import { rows } from "./sections/rows.ts";
+import { readOptions, USAGE, type BenchOptions, type Section } from "./options.ts";
+import { machine, printSection, printTargets, writeJson, type Report, type SectionReport } from "./report.ts";
+import { startWorld, type World } from "./world.ts";
+
+const SECTIONS: Record<Section, (world: World, options: BenchOptions) => Promise<SectionReport>> = {
+  commands,
+  rows,
+  memory,
+  pipeline,
+};
+
+const options = parsed();
+const report: Report = { sections: {}, problems: [] };
+const startedAt = new Date();
+let world: World | undefined;
+// children hold no terminal of their own: an interrupt must still stop them
+for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"] as const) {
+  process.on(signal, () => void (world?.stop() ?? Promise.resolve()).finally(() => process.exit(130)));
+}
+try {
+  world = await startWorld(options, report.problems);
+  console.log(
+    Object.entries(machine())
+      .map(([name, value]) => `${name} ${value}`)
+      .join(", "),
+  );
+  for (const name of options.sections) {
+    try {
+      const section = await SECTIONS[name](world, options);
+      report.sections[name] = section;
+      printSection(section);
+    } catch (error) {
+      process.exitCode = 1;
+      report.problems.push(`${name}: ${(error as Error).message}`);
+      console.error(error);
+    }
+  }
+  printTargets(report);
+  if (options.json !== undefined) writeJson(options.json, report, options, startedAt);
+} finally {
+  await world?.stop();
+}
+// what a failed section left open must not keep the process
+process.exit();
+
+function parsed(): BenchOptions {
+  try {
+    const read = readOptions(process.argv.slice(2));
+    if (read !== "help") return read;
+    console.log(USAGE);
+    return process.exit(0);
+  } catch (error) {
+    console.error(`${(error as Error).message}\n\n${USAGE}`);
+    return process.exit(2);
+  }
+}

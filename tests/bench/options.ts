@@ -1,0 +1,61 @@
+import { resolve } from "node:path";
+import { parseArgs } from "node:util";
+
+export const SECTIONS = ["commands", "rows", "memory", "pipeline"] as const;
+export type Section = (typeof SECTIONS)[number];
+
+export const USAGE = `npm run bench -- [options]
+  --only SECTION    ${SECTIONS.join(", ")}; may be given several times
+  --json FILE       the results as JSON too
+  --quick           short runs: shows that the benchmark works, its figures mean little
+  --rounds N        how often each measurement of \`commands\` is repeated, contenders in turn (default 3)
+  --seconds N       how long each of them takes (default 4)
+  --keep            leave the state folder (logs, the bus, ClickHouse) for a look afterwards`;
+
+export interface BenchOptions {
+  readonly sections: readonly Section[];
+  readonly json: string | undefined;
+  readonly quick: boolean;
+  readonly rounds: number;
+  readonly seconds: number;
+  readonly keep: boolean;
+}
+
+/** Throws with a readable message for arguments that are not understood. */
+export function readOptions(args: readonly string[]): BenchOptions | "help" {
+  const { values } = parseArgs({
+    args: [...args],
+    options: {
+      only: { type: "string", multiple: true, default: [] },
+      json: { type: "string" },
+      quick: { type: "boolean", default: false },
+      rounds: { type: "string" },
+      seconds: { type: "string" },
+      keep: { type: "boolean", default: false },
+      help: { type: "boolean", default: false },
+    },
+  });
+  if (values.help) return "help";
+  const only = values.only.flatMap((value) => value.split(",")).map(asSection);
+  return {
+    sections: only.length === 0 ? SECTIONS : SECTIONS.filter((section) => only.includes(section)),
+    json: values.json === undefined ? undefined : resolve(values.json),
+    quick: values.quick,
+    rounds: positive("rounds", values.rounds, values.quick ? 1 : 3),
+    seconds: positive("seconds", values.seconds, values.quick ? 1 : 4),
+    keep: values.keep,
+  };
+}
+
+function asSection(value: string): Section {
+  const found = SECTIONS.find((section) => section === value);
+  if (found === undefined) throw new Error(`--only ${value}: there are ${SECTIONS.join(", ")}`);
+  return found;
+}
+
+function positive(name: string, value: string | undefined, fallback: number): number {
+  if (value === undefined) return fallback;
+  const number = Number(value);
+  if (!Number.isInteger(number) || number < 1) throw new Error(`--${name} ${value}: expected a whole number from 1`);
+  return number;
+}

@@ -1,0 +1,53 @@
+import { existsSync, readdirSync } from "node:fs";
+import { spawn } from "node:child_process";
+import { once } from "node:events";
+import { join } from "node:path";
+import { parsePgbench, type PgbenchResult } from "./pgbench-output.ts";
+
+export type QueryMode = "simple" | "prepared";
+
+export interface PgbenchRun {
+  /** libpq's environment of the contender */
+  readonly env: Readonly<Record<string, string>>;
+  readonly mode: QueryMode;
+  readonly clients: number;
+  readonly seconds: number;
+}
+
+/** `pgbench -S` (the built-in select-only script) to its end. Rejects with what it said when it fails. */
+export async function runPgbench(run: PgbenchRun): Promise<PgbenchResult> {
+  const jobs = Math.min(run.clients, 2);
+  const args = `--no-vacuum --select-only --protocol=${run.mode} --client=${run.clients} --jobs=${jobs} --time=${run.seconds}`;
+  const { output, code } = await pgbench(run.env, args.split(" "));
+  if (code !== 0) throw new Error(`pgbench ended with ${code}:\n${output.trim()}`);
+  const result = parsePgbench(output);
+  if (result.failed > 0) throw new Error(`${result.failed} transactions of pgbench failed`);
+  return result;
+}
+
+/** Makes and fills pgbench's tables: 100,000 accounts for each step of `scale`. */
+export async function initialisePgbench(env: Readonly<Record<string, string>>, scale: number): Promise<void> {
+  const { output, code } = await pgbench(env, ["--initialize", "--quiet", `--scale=${scale}`]);
+  if (code !== 0) throw new Error(`pgbench --initialize ended with ${code}:\n${output.trim()}`);
+}
+
+async function pgbench(env: Readonly<Record<string, string>>, args: readonly string[]) {
+  const child = spawn(program(), args, { env: { ...process.env, ...env }, stdio: ["ignore", "pipe", "pipe"] });
+  let output = "";
+  child.stdout.setEncoding("utf8").on("data", (text: string) => (output += text));
+  child.stderr.setEncoding("utf8").on("data", (text: string) => (output += text));
+  const [code] = (await once(child, "close")) as [number | null];
+  return { output, code };
+}
+
+/** The program itself: Debian's /usr/bin/pgbench is a Perl wrapper, whose start would be counted too. */
+function program(): string {
+  const versions = "/usr/lib/postgresql";
+  if (!existsSync(versions)) return "pgbench";
+  const found = readdirSync(versions)
+    .map((version) => join(versions, version, "bin/pgbench"))
+    .filter((path) => existsSync(path))
+    .toSorted((a, b) => a.localeCompare(b, "en", { numeric: true }))
+    .at(-1);
+  return found ?? "pgbench";
+}
