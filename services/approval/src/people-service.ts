@@ -10,7 +10,7 @@ import { Viewer } from "./viewer.ts";
 const maxListed = 500;
 const maxListedBytes = 8 * 1024 * 1024;
 /** A stream whose token was withdrawn ends at the latest then; it shows nothing new before that either. */
-const recheckMs = 5_000;
+const recheckMs = 1_000;
 
 export interface PeopleServiceParts {
   requests: Requests;

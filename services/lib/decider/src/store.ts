@@ -48,8 +48,8 @@ export interface Store<State, Command> {
 }
 
 const maxTries = 10;
-const publishTimeoutMs = 2_000;
-const publishTries = 3;
+/** For each try: a message that was lost with its connection is soon sent again. */
+const publishTimeoutsMs = [500, 1_000, 2_000, 2_000];
 
 export function openStore<State, Command>(
   nc: NatsConnection,
@@ -163,13 +163,13 @@ class EventStore<State, Command> implements Store<State, Command> {
     injectTrace(carried, where.traceparent === undefined ? context.active() : contextOf(where.traceparent));
     const bytes = Event.encode(event).finish();
     let lost: unknown;
-    for (let attempt = 0; attempt < publishTries; attempt++) {
+    for (const timeout of publishTimeoutsMs) {
       try {
         // The message id makes a repetition after a lost acknowledgement harmless.
         const options = {
           msgID: event.id,
           expect: { lastSubjectSequence },
-          timeout: publishTimeoutMs,
+          timeout,
           headers: carried,
         };
         return (await jetstream(this.#nc).publish(subject, bytes, options)).seq;

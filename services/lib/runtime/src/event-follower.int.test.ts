@@ -80,7 +80,7 @@ test("events that overtake the answer to a barrier are no sign of a loss", async
   const fatal: AppError[] = [];
   follower = await followEvents(nc, { from: 1, onEvent: () => undefined, log, onFatal: (error) => fatal.push(error) });
   let last = 0;
-  for (const until = performance.now() + 1_500; performance.now() < until; ) last = await publish(crypto.randomUUID());
+  for (const until = performance.now() + 1_500; performance.now() < until;) last = await publish(crypto.randomUUID());
   expect(await follower.waitFor(last, 2_000)).toBe(true);
   expect(fatal).toEqual([]);
 });

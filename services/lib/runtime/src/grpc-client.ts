@@ -115,7 +115,7 @@ export function callUnary<C extends Client, K extends UnaryName<C>>(
       response: ResponseOf<C[K]>,
     ) => {
       signal?.removeEventListener("abort", cancel);
-      if (error) reject(fromStatus(error, method));
+      if (error) reject(peerError(error, method, signal));
       else resolve(response);
     }) as never);
     const cancel = () => call.cancel();
@@ -150,12 +150,19 @@ export async function* callStream<C extends Client, K extends StreamName<C>>(
   try {
     for await (const message of call) yield message as never;
   } catch (error) {
-    throw fromStatus(error, method);
+    throw peerError(error, method, signal);
   } finally {
     signal?.removeEventListener("abort", cancel);
     call.on("error", () => undefined);
     call.cancel();
   }
+}
+
+/** A call that ends as cancelled though nobody here has cancelled it: the peer is going away. */
+function peerError(error: unknown, method: string, signal: AbortSignal | undefined): AppError {
+  const app = fromStatus(error, method);
+  if (app.code !== "cancelled" || signal?.aborted) return app;
+  return new AppError("unavailable", method, `${method}: the service ended the call`, { cause: error });
 }
 
 function metadataOf({ metadata, wait = true }: Partial<CallSettings>): Metadata {
