@@ -37,6 +37,9 @@ test("a device login is pending until the code is confirmed in a browser, and gi
   expect(done).toMatchObject({ pending: false, principal: { id: "user:contractor", groups: ["contractors"] } });
   await expect(deployment.authenticate(done.token!.token)).resolves.toBeDefined();
   await expect(poll()).rejects.toMatchObject({ code: "unauthenticated" });
+  // Groups can be read again later after this kind of login too.
+  const seen = (await deployment.facts("principalSeen")).find((fact) => fact.principalId === "user:contractor")!;
+  expect(seen.sealedRefreshToken.length).toBeGreaterThan(40);
 });
 
 test("a login that was begun before a restart can be finished after it", async () => {

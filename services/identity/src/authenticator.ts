@@ -48,7 +48,12 @@ export class Authenticator {
   async authenticate(token: string, claimedUser: string): Promise<Authenticated | Refused> {
     if (token.length === 0 || token.length > MAX_TOKEN_LENGTH) return refused("malformed");
     await this.#parts.freshness.require();
-    const known = token.startsWith(PERSONAL_PREFIX) ? this.#personal(token) : await this.#signed(token);
+    let known = await this.#identify(token);
+    if (known.kind === "refused" && known.reason === "unknown") {
+      // Another process may have issued it a moment ago.
+      await this.#parts.freshness.everythingBeforeNow();
+      known = await this.#identify(token);
+    }
     if (known.kind === "refused") return known;
     const answer = await this.#judge(known);
     if (answer.kind === "refused") return answer;
@@ -60,6 +65,10 @@ export class Authenticator {
     await this.#parts.freshness.require();
     const token = this.#parts.directory.token(tokenId);
     return token === undefined ? refused("unknown") : this.#judge({ kind: "known", token, mayAct: undefined });
+  }
+
+  async #identify(token: string): Promise<Known | Refused> {
+    return token.startsWith(PERSONAL_PREFIX) ? this.#personal(token) : this.#signed(token);
   }
 
   /** Looked up by its hash, so that no comparison takes longer the more of a token is right. */

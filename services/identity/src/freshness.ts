@@ -1,5 +1,5 @@
 import { setTimeout as delay } from "node:timers/promises";
-import { AppError, type EventFollower } from "@sallyport/runtime";
+import { AppError, type EventFollower, leaseMs } from "@sallyport/runtime";
 
 const WAIT_MS = 1_000;
 const STEP_MS = 10;
@@ -23,6 +23,17 @@ export class Freshness {
       if (waited >= WAIT_MS) {
         throw new AppError("unavailable", "identity.fresh", "the latest withdrawals cannot be seen; nobody is let in");
       }
+      await delay(STEP_MS);
+    }
+  }
+
+  /**
+   * Until a proof that was begun after now: then everything that was acknowledged before the call is folded, whichever
+   * process published it. Gives up after `FOLD_MS`.
+   */
+  async everythingBeforeNow(): Promise<void> {
+    const asked = performance.now();
+    for (let waited = 0; this.#follower.freshUntil() < asked + leaseMs && waited < FOLD_MS; waited += STEP_MS) {
       await delay(STEP_MS);
     }
   }

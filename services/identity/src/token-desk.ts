@@ -6,6 +6,7 @@ import { AppError } from "@sallyport/runtime";
 import type { AccessTokens } from "./access-token.ts";
 import type { Directory, TokenEntry } from "./directory.ts";
 import { mapGroups } from "./group-mapping.ts";
+import { IssueRate } from "./issue-rate.ts";
 import { hashOf, newPersonalToken, newTokenId } from "./personal-token.ts";
 import type { PrincipalCommand, PrincipalState } from "./principal-aggregate.ts";
 import { MAX_CHAIN, principalId } from "./principal-name.ts";
@@ -37,9 +38,11 @@ export interface Handed {
  */
 export class TokenDesk {
   readonly #parts: TokenDeskParts;
+  readonly #rate: IssueRate;
 
   constructor(parts: TokenDeskParts) {
     this.#parts = parts;
+    this.#rate = new IssueRate(parts.now);
   }
 
   /** After a login at the provider. Throws `unauthenticated` for a withdrawn principal, `already-exists` for a name that another account holds. */
@@ -182,6 +185,9 @@ export class TokenDesk {
   async #issue(token: TokenIssued, cause: string): Promise<TokenEntry> {
     if (Math.max(token.actors.length, token.createdBy.length, token.issuedWith.length) > MAX_CHAIN) {
       throw new AppError("failed-precondition", "identity.issue", "the chain of tokens behind this one is too long");
+    }
+    if (!this.#rate.take(token.principalId)) {
+      throw new AppError("exhausted", "identity.issue", "too many tokens in a short time; wait a little");
     }
     const done = await this.#parts.tokens.handle(token.tokenId, { kind: "issue", token }, { cause });
     // The same workload token, presented twice at once: the other call has recorded it.
