@@ -7,7 +7,11 @@ export interface Target {
   readonly reached: boolean | "not measured";
 }
 
-export type Bound = { readonly atLeast: number } | { readonly atMost: number };
+/** One of them, or both the same: exactly that. */
+export interface Bound {
+  readonly atLeast?: number;
+  readonly atMost?: number;
+}
 
 export interface Judgement {
   readonly what: string;
@@ -20,14 +24,15 @@ export interface Judgement {
 
 /** Reached only when every case reaches it. */
 export function judge({ what, bound, unit, figures }: Judgement): Target {
-  const suffix = unit === "" ? "" : ` ${unit}`;
-  const wanted = "atLeast" in bound ? `≥ ${number(bound.atLeast)}${suffix}` : `≤ ${number(bound.atMost)}${suffix}`;
+  const { atLeast = -Infinity, atMost = Infinity } = bound;
+  const sign = atLeast === atMost ? "=" : bound.atLeast === undefined ? "≤" : "≥";
+  const wanted = `${sign} ${number(bound.atLeast ?? atMost)}${unit === "" ? "" : ` ${unit}`}`;
   const entries = Object.entries(figures);
-  const known = entries.filter(([, value]) => !Number.isNaN(value));
+  if (entries.every(([, value]) => Number.isNaN(value))) {
+    return { what, wanted, measured: "–", reached: "not measured" };
+  }
   const measured = entries.map(([name, value]) => `${name === "" ? "" : `${name} `}${number(value)}`).join(", ");
-  const reached = known.every(([, value]) => ("atLeast" in bound ? value >= bound.atLeast : value <= bound.atMost));
-  if (known.length === 0) return { what, wanted, measured: "–", reached: "not measured" };
-  return { what, wanted, measured, reached: reached && known.length === entries.length };
+  return { what, wanted, measured, reached: entries.every(([, value]) => value >= atLeast && value <= atMost) };
 }
 
 function number(value: number): string {

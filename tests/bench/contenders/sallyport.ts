@@ -12,11 +12,12 @@ import { requirePid } from "./direct.ts";
 export interface Sallyport extends Contender {
   readonly name: "sallyport";
   readonly api: Api;
-  readonly log: Log;
+  readonly log: Pick<Log, "ask">;
   /** A demo account's profile. Tokens last an hour: `signIn` again in a long run. */
   profile(name: string): Profile;
   envOf(profile: string, tls: boolean): LibpqEnvironment;
   edgePid(): number;
+  auditPid(): number;
   signIn(): Promise<void>;
   stop(): Promise<void>;
 }
@@ -46,13 +47,14 @@ export async function sallyport(stack: Stack): Promise<Sallyport> {
   return {
     name: "sallyport",
     api,
-    log: openLog(api, profile("security")),
+    log: { ask: (...question) => openLog(api, profile("security")).ask(...question) },
     profile,
     env: (tls) => envOf(CLIENT_PROFILE, tls),
     envOf,
     processes: () =>
       ["postgres", "nats-server", ...SERVICE_NAMES].map((name) => ({ name, pid: requirePid(stack, name) })),
     edgePid: () => requirePid(stack, "edge-postgres"),
+    auditPid: () => requirePid(stack, "audit"),
     async signIn() {
       profiles = await prepareProfiles(stack);
     },
