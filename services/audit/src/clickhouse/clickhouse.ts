@@ -1,0 +1,183 @@
+/**
+ * The log's database: the engine inside this process, or a server. The same `@clickhouse/client` either way.
+ *
+ * Settings stick to an embedded connection and statements of one connection wait for each other, so ingestion, projections
+ * and people never share one.
+ */
+import { mkdirSync } from "node:fs";
+import { join } from "node:path";
+import { Readable } from "node:stream";
+import { type ClickHouseClient, createClient } from "@clickhouse/client";
+import { type Connection, createChdbConnection } from "chdb/connection";
+import { createChdbBytesConnection } from "./chdb-bytes.ts";
+import { literal } from "./literal.ts";
+
+export interface ClickHouse {
+  /** for inserting into `event_log` and reading its position */
+  readonly ingest: Session;
+  /** for projections, checks and the service's own questions */
+  readonly work: Session;
+  /** A connection for one question of a person: nothing can be written on it, and its limits cannot be changed. */
+  person(
+    database: string,
+    limits: Readonly<Record<string, number | string>>,
+    parameters: Readonly<Record<string, string>>,
+  ): Promise<PersonSession>;
+  /** e.g. `26.7.2.1 embedded` */
+  readonly version: string;
+  readonly embedded: boolean;
+  close(): Promise<void>;
+}
+
+export interface Session {
+  /** Runs a statement that answers nothing. */
+  run(statement: string): Promise<void>;
+  /** @returns rows as objects; integers beyond 2^53 lose digits */
+  rows<T>(query: string): Promise<T[]>;
+  /** Inserts one block in Native format, in one statement. */
+  insertNative(table: string, columns: string, parts: readonly Buffer[]): Promise<void>;
+}
+
+export interface PersonSession {
+  /** @returns the answer in `format` */
+  ask(
+    query: string,
+    format: "JSONCompactEachRowWithNamesAndTypes" | "TabSeparatedRaw" | "JSONCompactEachRow",
+  ): Promise<string>;
+  close(): Promise<void>;
+}
+
+/** Where the log is kept. */
+export type ClickHouseLocation =
+  | { kind: "embedded"; folder: string }
+  | { kind: "server"; url: string; user?: string; password?: string };
+
+export async function openClickHouse(location: ClickHouseLocation): Promise<ClickHouse> {
+  return location.kind === "embedded" ? openEmbedded(location.folder) : openServer(location);
+}
+
+/** One part an insert: blocks of a block's size are never cut, and nothing is joined or kept for later. */
+const INGEST_SETTINGS: Record<string, number> = {
+  max_insert_block_size: 1_048_576,
+  max_block_size: 1_048_576,
+  min_insert_block_size_rows: 0,
+  min_insert_block_size_bytes: 0,
+  max_insert_threads: 1,
+  max_threads: 1,
+  async_insert: 0,
+  insert_deduplicate: 0,
+};
+const WORK_SETTINGS: Record<string, number> = { max_threads: 2, max_memory_usage: 1 << 30 };
+
+async function openEmbedded(folder: string): Promise<ClickHouse> {
+  mkdirSync(folder, { recursive: true, mode: 0o700 });
+  const data = join(folder, "clickhouse");
+  const open = (spool: string): ClickHouseClient => clientOver(createChdbBytesConnection(data, join(folder, spool)));
+  const ingestClient = open("spool");
+  const workClient = open("spool-work");
+  const ingest = sessionOf(ingestClient);
+  const work = sessionOf(workClient);
+  await setAll(ingest, INGEST_SETTINGS);
+  await setAll(work, WORK_SETTINGS);
+  const [{ version } = { version: "" }] = await work.rows<{ version: string }>("SELECT version() AS version");
+  return {
+    ingest,
+    work,
+    embedded: true,
+    version: `${version} embedded`,
+    person: (database, limits, parameters) => embeddedPerson(data, database, limits, parameters),
+    close: async () => {
+      await Promise.allSettled([ingestClient.close(), workClient.close()]);
+    },
+  };
+}
+
+/** The client's own copy of the connection's types differs in name only. */
+function clientOver(connection: Connection<Readable>): ClickHouseClient {
+  return createClient({ connection } as unknown as Parameters<typeof createClient>[0]);
+}
+
+async function setAll(session: Session, settings: Readonly<Record<string, number | string>>): Promise<void> {
+  for (const [name, value] of Object.entries(settings)) {
+    await session.run(`SET ${name} = ${typeof value === "number" ? value : literal(value)}`);
+  }
+}
+
+/** A connection of its own for each question: what one reader set (parameters) is not there for the next. */
+async function embeddedPerson(
+  data: string,
+  database: string,
+  limits: Readonly<Record<string, number | string>>,
+  parameters: Readonly<Record<string, string>>,
+): Promise<PersonSession> {
+  const client = clientOver(createChdbConnection({ path: data }));
+  try {
+    const session = sessionOf(client);
+    await session.run(`USE ${database}`);
+    await setAll(session, limits);
+    for (const [name, value] of Object.entries(parameters)) await session.run(`SET param_${name} = ${literal(value)}`);
+    await session.run("SET readonly = 1");
+  } catch (error) {
+    await client.close();
+    throw error;
+  }
+  return {
+    ask: async (query, format) => {
+      const answer = await client.exec({ query: `${query} FORMAT ${format}` });
+      return textOf(answer.stream as Readable);
+    },
+    close: () => client.close(),
+  };
+}
+
+async function openServer(location: { url: string; user?: string; password?: string }): Promise<ClickHouse> {
+  const common = {
+    url: location.url,
+    ...(location.user === undefined ? {} : { username: location.user }),
+    ...(location.password === undefined ? {} : { password: location.password }),
+    keep_alive: { enabled: true },
+  };
+  const ingestClient = createClient({ ...common, clickhouse_settings: INGEST_SETTINGS as never });
+  const workClient = createClient({ ...common, clickhouse_settings: WORK_SETTINGS as never });
+  const work = sessionOf(workClient);
+  const [{ version } = { version: "" }] = await work.rows<{ version: string }>("SELECT version() AS version");
+  return {
+    ingest: sessionOf(ingestClient),
+    work,
+    embedded: false,
+    version: `${version} server`,
+    person: async (database, limits, parameters) => {
+      const client = createClient({ ...common, database, clickhouse_settings: { ...limits, readonly: "1" } as never });
+      return {
+        ask: async (query, format) => {
+          const answer = await client.exec({ query: `${query} FORMAT ${format}`, query_params: parameters });
+          return textOf(answer.stream as Readable);
+        },
+        close: () => client.close(),
+      };
+    },
+    close: async () => {
+      await Promise.allSettled([ingestClient.close(), workClient.close()]);
+    },
+  };
+}
+
+function sessionOf(client: ClickHouseClient): Session {
+  return {
+    run: async (query) => {
+      await client.command({ query });
+    },
+    rows: async <T>(query: string) => (await (await client.query({ query, format: "JSONEachRow" })).json()) as T[],
+    insertNative: async (table, columns, parts) => {
+      const values = Readable.from(parts, { objectMode: false });
+      const answer = await client.exec({ query: `INSERT INTO ${table} (${columns}) FORMAT Native`, values });
+      await textOf(answer.stream as Readable);
+    },
+  };
+}
+
+async function textOf(stream: Readable): Promise<string> {
+  const chunks: Buffer[] = [];
+  for await (const chunk of stream) chunks.push(chunk as Buffer);
+  return Buffer.concat(chunks).toString("utf8");
+}
