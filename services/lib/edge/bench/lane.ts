@@ -129,15 +129,15 @@ async function bulk(): Promise<void> {
   const data = Buffer.alloc(64 * 1024, "a row of data ");
   let session: SessionRecorder;
   let sent = 0;
-  let running = true;
+  const load = { running: true };
   let finished = (): void => {};
   const done = new Promise<void>((resolve) => (finished = resolve));
   const push = (): void => {
-    while (running && !session.pressed) {
+    while (load.running && !session.pressed) {
       session.frameToClient(1, data, undefined);
       sent += data.length;
     }
-    if (!running) finished();
+    if (!load.running) finished();
   };
   session = new SessionRecorder(
     lane,
@@ -154,7 +154,7 @@ async function bulk(): Promise<void> {
   const started = performance.now();
   const cpu = process.cpuUsage();
   push();
-  setTimeout(() => (running = false), seconds * 1000);
+  setTimeout(() => (load.running = false), seconds * 1000);
   await done;
   await lane.drained(5000);
   const elapsed = (performance.now() - started) / 1000;

@@ -141,7 +141,7 @@ export async function openEdge(options: EdgeOptions): Promise<Edge> {
     async close(deadlineMs) {
       closed = true;
       const until = performance.now() + deadlineMs;
-      for (const one of [...registry.all()]) one.end("shutdown", "The gateway is being shut down.");
+      for (const one of registry.all()) one.end("shutdown", "The gateway is being shut down.");
       let timer: NodeJS.Timeout | undefined;
       const late = new Promise<void>((resolve) => (timer = setTimeout(resolve, deadlineMs * 0.7)));
       await Promise.race([registry.empty(), late]);

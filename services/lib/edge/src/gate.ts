@@ -97,7 +97,7 @@ interface GateHold extends Hold {
 
 interface Admission {
   decision: GateForward;
-  readonly then: (outcome: Decision) => void;
+  readonly answer: (outcome: Decision) => void;
   acked: boolean;
   dropped: boolean;
   decisions: number;
@@ -298,7 +298,7 @@ export class SessionGate implements Gate {
     if (this.ended) return;
     const admission: Admission = {
       decision: decision as GateForward,
-      then,
+      answer: then,
       acked: false,
       dropped: false,
       decisions: 1,
@@ -348,7 +348,7 @@ export class SessionGate implements Gate {
   }
 
   private forward(admission: Admission): void {
-    const { decision, then } = admission;
+    const { decision } = admission;
     const { ticket, command } = decision;
     const now = performance.now();
     const waitUs = Math.max(0, Math.round((now - ticket.arrivedAt) * 1000));
@@ -356,7 +356,7 @@ export class SessionGate implements Gate {
     this.running.set(command, { forwardedAt: now, waitUs, bytes: 0, trace: ticket.trace });
     this.parts.telemetry.forwarded(waitUs);
     ticket.trace?.forwarded();
-    then(decision);
+    admission.answer(decision);
   }
 
   /** The lease or the epoch moved between decision and acknowledgement. Those behind wait. */
@@ -377,7 +377,7 @@ export class SessionGate implements Gate {
         return this.record(admission);
       }
       this.admissions.shift();
-      admission.then(again);
+      admission.answer(again);
       this.advance();
     });
   }

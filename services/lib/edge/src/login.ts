@@ -6,7 +6,6 @@ import { AppError, type ErrorCode } from "@sallyport/runtime";
 import type { Principal } from "@sallyport/proto/principal";
 import { RecordKind, SessionOpened, SessionRefused, VerdictReached } from "@sallyport/proto/record";
 import type { Accepted, LoginRequest, Refused, TargetFacts } from "./login-interface.ts";
-import type { Sink } from "./gate-interface.ts";
 import type { EndCause, SessionEnd } from "./outcome.ts";
 import type { EdgePlace } from "./place.ts";
 import { SessionRecorder } from "./recorder/session-recorder.ts";

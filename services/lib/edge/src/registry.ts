@@ -39,7 +39,7 @@ export class Registry implements LeaseListener {
   }
 
   withdrawn(withdrawal: Withdrawal): void {
-    for (const one of [...this.present]) {
+    for (const one of this.present) {
       if (endsSession(withdrawal, one.principal)) one.end("revoked", "Your access has been withdrawn.");
       else if (concerns(withdrawal, one.principal)) one.reread();
     }

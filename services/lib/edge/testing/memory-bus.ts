@@ -51,7 +51,7 @@ export class MemoryBus implements BatchPublisher {
       if (known !== undefined && !known.equals(bytes)) throw new Error(`batch ${no} was sent again with other bytes`);
       byNo.set(no, bytes);
     }
-    return [...byNo].sort(([a], [b]) => a - b).map(([, bytes]) => FrameBatch.decode(bytes));
+    return [...byNo].toSorted(([a], [b]) => a - b).map(([, bytes]) => FrameBatch.decode(bytes));
   }
 
   /** Every record in the order of the lane. */

@@ -24,7 +24,7 @@ export function signedVerdict(question: PolicyQuestion | undefined, change: Part
     cache: { kind: CacheScope_Kind.KIND_EXACT, erasable: [], expiresAtMs: 0 },
     asOf: question?.minAsOf ?? 0,
     ...change,
-  } as Parameters<typeof Verdict.fromPartial>[0]);
+  });
   return { verdict: Buffer.from(Verdict.encode(verdict).finish()), mac: Buffer.alloc(32), keyId: "none" };
 }
 

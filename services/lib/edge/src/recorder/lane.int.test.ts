@@ -21,7 +21,7 @@ interface Bus {
   stored(): Promise<Buffer[]>;
 }
 
-async function bus(settings: Partial<LaneSettings> = {}, stream: FramesSettings = {}): Promise<Bus> {
+async function openBus(settings: Partial<LaneSettings> = {}, stream: FramesSettings = {}): Promise<Bus> {
   const server = await startNats();
   const nc = await server.connect();
   await makeFrames(nc, 0, stream);
@@ -81,7 +81,7 @@ function inOrder(stored: readonly Buffer[]): Buffer[] {
     if (known !== undefined) expect(known.equals(bytes)).toBe(true);
     batches.set(batchNo, bytes);
   }
-  return [...batches].sort(([a], [b]) => a - b).map(([, bytes]) => bytes);
+  return [...batches].toSorted(([a], [b]) => a - b).map(([, bytes]) => bytes);
 }
 
 const dataOf = (stored: readonly Buffer[], sessionId: string): string[] =>
@@ -95,13 +95,13 @@ const dataOf = (stored: readonly Buffer[], sessionId: string): string[] =>
 /** Sessions that write numbered frames, one behind the other's acknowledgement, until told to stop. */
 function writers(made: Bus, count: number) {
   const released = new Map<string, string[]>();
-  let running = true;
+  const load = { running: true };
   const done = Array.from({ length: count }, async (_, n) => {
     const id = `s-${n}`;
     const session = made.session(id);
     const mine: string[] = [];
     released.set(id, mine);
-    for (let i = 0; running; i++) {
+    for (let i = 0; load.running; i++) {
       const data = `${id} frame ${i} ${"x".repeat(i % 500)}`;
       session.frameToClient(1, Buffer.from(data), undefined);
       await new Promise<void>((resolve) =>
@@ -115,7 +115,7 @@ function writers(made: Bus, count: number) {
   return {
     released,
     async stop() {
-      running = false;
+      load.running = false;
       await Promise.all(done);
     },
   };
@@ -131,15 +131,16 @@ async function nothingMissingOrDoubled(made: Bus, released: ReadonlyMap<string, 
 }
 
 test("under load everything is stored once, in order, and released only then", async () => {
-  const made = await bus();
+  const made = await openBus();
   const load = writers(made, 8);
   await sleep(500);
   await load.stop();
+  expect(made.lane.stats.resent).toBe(0);
   await nothingMissingOrDoubled(made, load.released);
 });
 
 test("a bus that stands still for a while: sockets wait, nothing is missing, nothing doubled", async () => {
-  const made = await bus({ ackTimeoutMs: 150 });
+  const made = await openBus({ ackTimeoutMs: 150 });
   const load = writers(made, 8);
   await sleep(200);
   made.server.freeze();
@@ -156,7 +157,7 @@ test("a bus that stands still for a while: sockets wait, nothing is missing, not
 });
 
 test("a bus that is killed under load and comes back: nothing is missing, nothing doubled", async () => {
-  const made = await bus({ ackTimeoutMs: 200 });
+  const made = await openBus({ ackTimeoutMs: 200 });
   const load = writers(made, 8);
   await sleep(200);
   await made.server.kill();
@@ -170,7 +171,7 @@ test("a bus that is killed under load and comes back: nothing is missing, nothin
 }, 20_000);
 
 test("a bus that stays away: every session is told, nothing more is released; afterwards the lane goes on", async () => {
-  const made = await bus({ ackTimeoutMs: 100, giveUpMs: 500 });
+  const made = await openBus({ ackTimeoutMs: 100, giveUpMs: 500 });
   const told: string[] = [];
   let released = 0;
   const sessions = ["a", "b", "c"].map((id) => made.session(id, { busFailed: () => told.push(id) }));
@@ -194,12 +195,12 @@ test("a bus that stays away: every session is told, nothing more is released; af
 }, 20_000);
 
 test("a full stream refuses: fail closed, with what was acknowledged in it and nothing else released", async () => {
-  const made = await bus({ giveUpMs: 600 }, { maxBytes: 512 * 1024 });
-  let told = false;
-  const session = made.session("big", { busFailed: () => (told = true) });
+  const made = await openBus({ giveUpMs: 600 }, { maxBytes: 512 * 1024 });
+  const bus = { told: false };
+  const session = made.session("big", { busFailed: () => (bus.told = true) });
   let released = 0;
   let sent = 0;
-  while (!told) {
+  while (!bus.told) {
     if (!session.pressed && !session.failed) {
       sent++;
       session.frameToClient(1, Buffer.alloc(16 * 1024, "x"), undefined);
@@ -216,7 +217,7 @@ test("a full stream refuses: fail closed, with what was acknowledged in it and n
 }, 20_000);
 
 test("no stream at all: nobody answers, and that is a failure too", async () => {
-  const made = await bus({ giveUpMs: 300, ackTimeoutMs: 100 });
+  const made = await openBus({ giveUpMs: 300, ackTimeoutMs: 100 });
   const manager = await jetstreamManager(made.nc);
   await manager.streams.delete(framesStream(0));
   let told = false;
@@ -228,7 +229,7 @@ test("no stream at all: nobody answers, and that is a failure too", async () => 
 });
 
 test("one rejected publish with several in flight: stored out of order, read in order, released in order", async () => {
-  const made = await bus({ inFlight: 4, eagerInFlight: 4 });
+  const made = await openBus({ inFlight: 4, eagerInFlight: 4 });
   const publish = made.nc.publish.bind(made.nc);
   // the second batch goes to a subject that no stream takes, once
   let misdirected = 0;
@@ -249,19 +250,19 @@ test("one rejected publish with several in flight: stored out of order, read in 
   await expect.poll(() => released).toEqual([0, 1, 2, 3]);
   const stored = await made.stored();
   const numbers = stored.map((bytes) => FrameBatch.decode(bytes).batchNo);
-  expect([...new Set(numbers)].sort()).toEqual([1, 2, 3, 4]);
+  expect([...new Set(numbers)].toSorted((a, b) => a - b)).toEqual([1, 2, 3, 4]);
   expect(numbers).not.toEqual([1, 2, 3, 4]);
   expect(dataOf(stored, "s")).toEqual([0, 1, 2, 3].map((i) => `frame ${i}`));
   expect(faultsOf(inOrder(stored))).toEqual([]);
 });
 
 test("a small session is not held up by big ones", async () => {
-  const made = await bus();
+  const made = await openBus();
   const data = Buffer.alloc(64 * 1024, "x");
-  let running = true;
+  const load = { running: true };
   for (let n = 0; n < 4; n++) {
     const push = (): void => {
-      while (running && !big.pressed) big.frameToClient(1, data, undefined);
+      while (load.running && !big.pressed) big.frameToClient(1, data, undefined);
     };
     const big: SessionRecorder = made.session(`big-${n}`, { relieved: () => setImmediate(push) });
     push();
@@ -275,7 +276,7 @@ test("a small session is not held up by big ones", async () => {
     waits.push(performance.now() - begun);
     await sleep(5);
   }
-  running = false;
+  load.running = false;
   waits.sort((a, b) => a - b);
   // four bulk sessions of 1 MiB each are queued: without turns, each wait would be for all of them
   const bulkMs = (4 * 1024 * 1024) / (made.lane.stats.bytes / waits.reduce((sum, wait) => sum + wait + 5, 0));

@@ -370,7 +370,7 @@ export class Lane {
       if (batch.attempts === 1) this.slabs.give(batch.bytes);
     }
     if (this.unackedBytes <= this.settings.laneBytes && this.pressedSessions.size > 0) {
-      for (const session of [...this.pressedSessions]) this.press(session);
+      for (const session of this.pressedSessions) this.press(session);
     }
     if (this.unackedBytes === 0 && this.idle.length > 0) for (const then of this.idle.splice(0)) then();
   }
@@ -418,7 +418,7 @@ export class Lane {
   private giveUp(): void {
     this.state = "failed";
     this.onState("failed", this.lastFailure);
-    for (const session of [...this.sessions]) {
+    for (const session of this.sessions) {
       session.drop();
       this.pressedSessions.delete(session);
       session.owner.busFailed();

@@ -13,7 +13,7 @@ function open(settings: Partial<LaneSettings> = {}): TestLane {
 
 const bytesOf = (bus: TestLane["bus"]): Buffer[] => {
   const last = new Map(bus.published.map(({ no, bytes }) => [no, bytes]));
-  return [...last].sort(([a], [b]) => a - b).map(([, bytes]) => bytes);
+  return [...last].toSorted(([a], [b]) => a - b).map(([, bytes]) => bytes);
 };
 
 test("a record is its header, its body and its chain, as the generated code reads them", async () => {
