@@ -38,6 +38,7 @@ const parts: MaskingParts = {
   turns: new Turns(),
   waitMs: config.waitMs,
   masked: tally(runtime.meter, "sallyport.masked.cells", "action"),
+  tracer: runtime.tracer,
 };
 const mask = service({ definition: MaskingServiceService, handlers: { mask: (stream) => serveMask(stream, parts) } });
 await runtime.serve({ internal: [mask], allow: config.allow });

@@ -1,6 +1,7 @@
 import type { ServerDuplexStream } from "@grpc/grpc-js";
 import type { MaskCells, MaskedCells, MaskRequest, MaskResponse, PlanResult } from "@sallyport/proto/masking";
-import { AppError, type EventFollower, type Tally } from "@sallyport/runtime";
+import { AppError, contextOf, type EventFollower, type Tally } from "@sallyport/runtime";
+import { SpanKind, type Tracer } from "@opentelemetry/api";
 import type { MaskingState } from "./masking-state.ts";
 import { planResult } from "./plan/plan-result.ts";
 import type { PlanStore } from "./plan/plan-store.ts";
@@ -15,6 +16,7 @@ export interface MaskingParts {
   turns: Turns;
   waitMs: number;
   masked: Tally;
+  tracer: Tracer;
 }
 
 /** Bytes of requests that one stream may have in work; beyond them it is not read from. */
@@ -33,7 +35,7 @@ export function serveMask(stream: ServerDuplexStream<MaskRequest, MaskResponse>,
     const weight = weightOf(request);
     inWork += weight;
     if (inWork > IN_WORK_LIMIT) stream.pause();
-    void answer(request, parts).then((response) => {
+    void traced(request, parts).then((response) => {
       inWork -= weight;
       if (stream.isPaused() && inWork <= IN_WORK_LIMIT / 2) stream.resume();
       if (!stream.destroyed && !stream.cancelled) stream.write(response);
@@ -50,6 +52,17 @@ export function serveMask(stream: ServerDuplexStream<MaskRequest, MaskResponse>,
 function weightOf({ what }: MaskRequest): number {
   if (what?.$case !== "cells") return 1_024;
   return what.value.cells.reduce((sum, cell) => sum + cell.length + 64, 0);
+}
+
+/** The request as a part of its command's trace, where it names one. */
+async function traced(request: MaskRequest, parts: MaskingParts): Promise<MaskResponse> {
+  if (request.traceparent === "") return answer(request, parts);
+  const name = `masking.${request.what?.$case ?? "nothing"}`;
+  const span = parts.tracer.startSpan(name, { kind: SpanKind.SERVER }, contextOf(request.traceparent));
+  const response = await answer(request, parts);
+  if (response.result?.$case === "error") span.setAttribute("error.type", response.result.value.split(":")[0] ?? "");
+  span.end();
+  return response;
 }
 
 async function answer(request: MaskRequest, parts: MaskingParts): Promise<MaskResponse> {
