@@ -45,6 +45,7 @@ type Drafted = Pick<
   | "defines"
   | "sessionEffect"
   | "movesSearchPath"
+  | "definesFrom"
   | "transferColumns"
   | "unsafeSetting"
 >;
@@ -89,7 +90,7 @@ export class Collector {
     const planned: Action = place.mode === "plan" && action === "write" ? "read" : action;
     const entry: BareAction = schema === undefined ? { action: planned } : { action: planned, schema };
     if (this.#once(`b:${planned}:${schema ?? ""}`)) this.draft.bare.push(entry);
-    if (action === "define" && place.mode === "run") this.draft.defines = true;
+    if (action === "define" && place.mode === "run") this.changesSchema(place);
   }
 
   /** A relation node (RangeVar). Returns the entry, so that the caller may add columns to it. */
@@ -122,7 +123,7 @@ export class Collector {
     const effective = new Set<Action>();
     for (const action of actions) effective.add(place.mode === "plan" && action === "write" ? "read" : action);
     if (place.transfer && effective.has("read")) effective.add("transfer");
-    if (effective.has("define") && place.mode === "run") this.draft.defines = true;
+    if (effective.has("define") && place.mode === "run") this.changesSchema(place);
     const ref: RelationRef = {
       statement: place.statement,
       name: named.name,
@@ -179,6 +180,11 @@ export class Collector {
     if (effect.movesSearchPath) this.draft.movesSearchPath = true;
     if (effect.unsafe !== undefined) this.draft.unsafeSetting = effect.unsafe;
     if (effect.administer) this.bare("administer", place);
+  }
+
+  changesSchema(place: Place): void {
+    this.draft.defines = true;
+    this.draft.definesFrom ??= place.statement;
   }
 
   /** An UPDATE, DELETE or its like that nothing restricts. */

@@ -19,7 +19,9 @@ export interface RelationRef {
   names: string[];
   /** columns that stand at the relation itself: an INSERT's list, an UPDATE's targets; `*` for all */
   columns: string[];
-  /** made as a temporary relation by the command itself */
+  /** made by the command itself */
+  created?: boolean;
+  /** in the session's temporary schema */
   temporary?: boolean;
 }
 
@@ -80,6 +82,8 @@ export interface Outline {
   hasWhere: boolean;
   opaque: boolean;
   defines: boolean;
+  /** the first statement that defines: names in later ones may mean something else */
+  definesFrom?: number;
   sessionEffect: boolean;
   /** it changes the search path, so that later names in it mean something else */
   movesSearchPath: boolean;

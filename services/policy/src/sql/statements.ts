@@ -6,7 +6,7 @@
 import type { Collector, Place } from "./collector.ts";
 import { option, targetColumns } from "./collector.ts";
 import { restricts } from "./effective-where.ts";
-import type { Action } from "./outline.ts";
+import type { Action, RelationRef } from "./outline.ts";
 import type { Json, JsonObject } from "./parser.ts";
 import { settingEffect } from "./settings.ts";
 import { isObject, qualified, strings, text, unwrap } from "./tree.ts";
@@ -162,11 +162,16 @@ function explain(node: JsonObject, place: Place, out: Collector): Below {
   return { skip: new Set(["options"]), mode: runs ? place.mode : "plan" };
 }
 
+function creation(ref: RelationRef | undefined): RelationRef | undefined {
+  if (ref !== undefined) ref.created = true;
+  return ref;
+}
+
 /** SELECT INTO and CREATE TABLE AS: a new relation, filled. */
 function into(clause: Json | undefined, verb: string, place: Place, out: Collector): void {
   out.verb(verb);
   const rel = isObject(clause) ? clause["rel"] : undefined;
-  out.relation(rel, ["define", "write"], place)?.columns.push("*");
+  creation(out.relation(rel, ["define", "write"], place))?.columns.push("*");
 }
 
 function createTableAs(node: JsonObject, place: Place, out: Collector): Below {
@@ -337,13 +342,13 @@ function createFunction(node: JsonObject, place: Place, out: Collector): Below {
 function call(_node: JsonObject, place: Place, out: Collector): undefined {
   out.verb("call");
   out.opaque(place);
-  out.draft.defines = true;
+  out.changesSchema(place);
 }
 
 function runBlock(_node: JsonObject, place: Place, out: Collector): Below {
   out.verb("do");
   out.opaque(place);
-  out.draft.defines = true;
+  out.changesSchema(place);
   return skip("args");
 }
 
@@ -375,7 +380,7 @@ function createSchema(node: JsonObject, place: Place, out: Collector): undefined
 
 function create(node: JsonObject, place: Place, out: Collector): Below {
   out.verb("create-table");
-  const ref = out.relation(node["relation"], ["define"], place);
+  const ref = creation(out.relation(node["relation"], ["define"], place));
   if (ref?.temporary === true) out.verb("create-temporary");
   return SKIP_RELATION;
 }
@@ -383,14 +388,20 @@ function create(node: JsonObject, place: Place, out: Collector): Below {
 function foreignTable(node: JsonObject, place: Place, out: Collector): Below {
   out.verb("create-foreign-table");
   const base = isObject(node["base"]) ? node["base"] : {};
-  out.relation(base["relation"], ["define", "administer"], place);
+  creation(out.relation(base["relation"], ["define", "administer"], place));
   return skip("base", "options");
 }
 
 function view(node: JsonObject, place: Place, out: Collector): Below {
   out.verb("create-view");
-  out.relation(node["view"], ["define"], place);
+  creation(out.relation(node["view"], ["define"], place));
   return { skip: new Set(["view", "options"]), mode: "plan" };
+}
+
+function createSequence(node: JsonObject, place: Place, out: Collector): Below {
+  out.verb("create-sequence");
+  creation(out.relation(node["sequence"], ["define"], place));
+  return skip("sequence", "options");
 }
 
 function rule(node: JsonObject, place: Place, out: Collector): Below {
@@ -509,7 +520,7 @@ export const STATEMENTS: ReadonlyMap<string, Visit> = new Map<string, Visit>([
   ["ReindexStmt", reindex],
   ["CreateStatsStmt", statistics],
   ["AlterStatsStmt", bare("alter-statistics", "define")],
-  ["CreateSeqStmt", defines("create-sequence", "sequence")],
+  ["CreateSeqStmt", createSequence],
   ["AlterSeqStmt", defines("alter-sequence", "sequence")],
   ["RuleStmt", rule],
   ["CreateTrigStmt", trigger],
@@ -628,5 +639,5 @@ export function unknownStatement(type: string, place: Place, out: Collector): vo
   out.verb(type.replace("Stmt", "").toLowerCase());
   out.bare("administer", place);
   out.opaque(place);
-  out.draft.defines = true;
+  out.changesSchema(place);
 }

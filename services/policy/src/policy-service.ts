@@ -1,0 +1,66 @@
+/** The service's parts put together, for main.ts and for tests. */
+
+import type { NatsConnection } from "@nats-io/transport-node";
+import { PolicyServiceService } from "@sallyport/proto/policy";
+import { eventsOfService } from "@sallyport/proto/subjects";
+import { AppError, followEvents, latency, service, tally } from "@sallyport/runtime";
+import type { GrpcService, Runtime } from "@sallyport/runtime";
+import { authorize } from "./authorize.ts";
+import { checkStream } from "./check/check-stream.ts";
+import { Judge } from "./check/judge.ts";
+import type { PolicyConfig } from "./policy-config.ts";
+import { loadVerdictKey } from "./policy-config.ts";
+import { Analyser } from "./sql/analyser.ts";
+import { State } from "./state.ts";
+import { validateConfiguration } from "./validate.ts";
+
+/** Opens the fold, waits until it has caught up, and gives the gRPC service that answers from it. */
+export async function openPolicyService(
+  runtime: Pick<Runtime<PolicyConfig>, "config" | "log" | "meter" | "tracer" | "onShutdown">,
+  nats: NatsConnection,
+): Promise<GrpcService> {
+  const { config, log, meter, tracer } = runtime;
+  const key = await loadVerdictKey(config);
+  const analyser = await Analyser.open(config.analysis);
+  runtime.onShutdown("analyser", () => analyser.close());
+  const state = new State({ onBroken: (problem) => log.error({ problem }, "the published policies do not load") });
+  const follower = await followEvents(nats, {
+    subjects: [eventsOfService("catalog"), eventsOfService("approval")],
+    from: 1,
+    onEvent: (event) => state.apply(event),
+    log,
+  });
+  runtime.onShutdown("follower", () => follower.stop());
+  await follower.caughtUp;
+
+  const { timeZone } = config;
+  const judge = new Judge({ state, analyser, asOf: () => follower.seq(), now: Date.now, timeZone });
+  const checks = tally(meter, "sallyport.checks", "outcome");
+  const durations = latency(meter, "sallyport.check.duration");
+  return service({
+    definition: PolicyServiceService,
+    handlers: {
+      check: (stream) =>
+        checkStream(stream, {
+          judge: (request) => judge.judge(request),
+          waitFor: (sequence, deadlineMs) => follower.waitFor(sequence, deadlineMs),
+          folded: () => follower.seq(),
+          key,
+          tracer,
+          log,
+          measured: (outcome, seconds) => {
+            checks.add(outcome);
+            durations.record(seconds);
+          },
+        }),
+      authorize: (request) => {
+        // These callers have no lease of their own: an answer from a stale fold would be one (I7).
+        if (performance.now() >= follower.freshUntil()) {
+          throw new AppError("unavailable", "policy.authorize", "the policy service has lost touch with the event log");
+        }
+        return authorize(request, { published: state.published, nowMs: Date.now(), timeZone });
+      },
+      validate: (request) => validateConfiguration(request.configuration),
+    },
+  });
+}

@@ -1,0 +1,193 @@
+/** One database of one connection, as last observed, for looking names up. */
+
+import type { Classification, Relation, Schema } from "@sallyport/proto/catalog_model";
+import type { Outline, Understanding } from "../sql/outline.ts";
+import { isRefused } from "../sql/outline.ts";
+import { ColumnClasses } from "./classes.ts";
+
+/** What is known of a text, if it has been understood already. */
+export type Lookup = (text: string) => Understanding | undefined;
+
+/** What reading a relation means beyond its own columns. */
+export interface Reach {
+  classes: ReadonlySet<string>;
+  /** its definition runs code that the gateway cannot look into */
+  userCode: boolean;
+}
+
+export const MAX_VIEW_DEPTH = 32;
+
+export class SchemaIndex {
+  readonly #relations = new Map<string, Relation[]>();
+  readonly #byOid = new Map<number, Relation>();
+  readonly #children = new Map<number, Relation[]>();
+  readonly #functions: ReadonlySet<string>;
+  readonly #operators: ReadonlySet<string>;
+  readonly #types: ReadonlySet<string>;
+  readonly #classes: ColumnClasses;
+  readonly #views = new Map<number, Reach>();
+
+  constructor(schema: Schema, classes: ColumnClasses) {
+    this.#classes = classes;
+    for (const relation of schema.relations) {
+      const named = this.#relations.get(relation.name);
+      if (named === undefined) this.#relations.set(relation.name, [relation]);
+      else named.push(relation);
+      this.#byOid.set(relation.oid, relation);
+      for (const parent of relation.parents) {
+        const children = this.#children.get(parent);
+        if (children === undefined) this.#children.set(parent, [relation]);
+        else children.push(relation);
+      }
+    }
+    this.#functions = lastWords(schema.functions);
+    this.#operators = lastWords(schema.operators);
+    this.#types = lastWords(schema.types);
+  }
+
+  /** Relations of that name, in one schema or in all. */
+  named(name: string, schema?: string): readonly Relation[] {
+    const found = this.#relations.get(name) ?? [];
+    return schema === undefined ? found : found.filter((relation) => relation.schema === schema);
+  }
+
+  hasFunction(name: string): boolean {
+    return this.#functions.has(name);
+  }
+
+  hasOperator(name: string): boolean {
+    return this.#operators.has(name);
+  }
+
+  hasType(name: string): boolean {
+    return this.#types.has(name);
+  }
+
+  /**
+   * Classes that `columns` of a relation hold (`*`: all of them): its own, those of the same columns of its partitions and
+   * heirs, and for a view everything that its definition reads. `undefined`: `lookup` does not know a definition yet; its
+   * text is added to `missing`.
+   */
+  reach(relation: Relation, columns: readonly string[], lookup: Lookup, missing: Set<string>): Reach {
+    const classes = new Set<string>();
+    let userCode = false;
+    const pending: { relation: Relation; columns: readonly string[] }[] = [{ relation, columns }];
+    const seen = new Set<number>();
+    for (let next = pending.pop(); next !== undefined; next = pending.pop()) {
+      if (seen.has(next.relation.oid)) continue;
+      seen.add(next.relation.oid);
+      this.#own(next.relation, next.columns, classes);
+      const heirs = this.#children.get(next.relation.oid) ?? [];
+      for (const heir of heirs) pending.push({ relation: heir, columns: next.columns });
+      if (next.relation.viewDefinition === "" || next.columns.length === 0) continue;
+      const view = this.#view(next.relation, lookup, missing, 0);
+      for (const name of view.classes) classes.add(name);
+      userCode ||= view.userCode;
+    }
+    return { classes, userCode };
+  }
+
+  #own(relation: Relation, columns: readonly string[], into: Set<string>): void {
+    const all = columns.includes("*");
+    for (const column of relation.columns) {
+      if (!all && !columns.includes(column.name)) continue;
+      for (const name of this.#classes.of(relation, column.number)) into.add(name);
+      // A generated column holds what it was made from.
+      for (const source of column.generatedFrom) for (const name of this.#classes.of(relation, source)) into.add(name);
+    }
+  }
+
+  /** All that a view's definition reads, through other views. */
+  #view(view: Relation, lookup: Lookup, missing: Set<string>, depth: number): Reach {
+    const known = this.#views.get(view.oid);
+    if (known !== undefined) return known;
+    const unknown: Reach = { classes: this.#allClasses(), userCode: true };
+    const before = missing.size;
+    const understanding = lookup(view.viewDefinition);
+    if (understanding === undefined) {
+      missing.add(view.viewDefinition);
+      return unknown;
+    }
+    // Should definitions refer to each other in a circle, the inner one counts as unknown.
+    this.#views.set(view.oid, unknown);
+    const reach =
+      isRefused(understanding) || depth > MAX_VIEW_DEPTH
+        ? unknown
+        : this.#sources(understanding, lookup, missing, depth);
+    if (missing.size === before) this.#views.set(view.oid, reach);
+    else this.#views.delete(view.oid);
+    return reach;
+  }
+
+  #sources(outline: Outline, lookup: Lookup, missing: Set<string>, depth: number): Reach {
+    const classes = new Set<string>();
+    let userCode = outline.opaque || outline.functions.some((f) => f.how === "call" && this.hasFunction(f.name));
+    for (const ref of outline.relations) {
+      const found = this.named(ref.name, ref.schema);
+      for (const source of found) {
+        this.#own(source, ["*"], classes);
+        if (source.viewDefinition === "") continue;
+        const inner = this.#view(source, lookup, missing, depth + 1);
+        for (const name of inner.classes) classes.add(name);
+        userCode ||= inner.userCode;
+      }
+      // Catalogs aside, a view reads only what the schema knows, or it is not the schema that was observed.
+      const ownCatalog = ref.schema === "pg_catalog" || ref.schema === "information_schema" || ref.schema === undefined;
+      if (found.length === 0 && !ownCatalog) for (const name of this.#allClasses()) classes.add(name);
+    }
+    return { classes, userCode };
+  }
+
+  #allClasses(): ReadonlySet<string> {
+    return this.#classes.all();
+  }
+}
+
+/** `schema.name` → every part that may be the name, as either may hold a dot. */
+function lastWords(qualifiedNames: readonly string[]): ReadonlySet<string> {
+  const names = new Set<string>();
+  for (const qualifiedName of qualifiedNames) {
+    names.add(qualifiedName);
+    for (let dot = qualifiedName.indexOf("."); dot >= 0; dot = qualifiedName.indexOf(".", dot + 1)) {
+      names.add(qualifiedName.slice(dot + 1));
+    }
+  }
+  return names;
+}
+
+/** Every database that was observed. */
+export class Schemas {
+  #classifications: readonly Classification[] = [];
+  readonly #observed = new Map<
+    string,
+    { connection: string; database: string; schema: Schema; classes: ColumnClasses }
+  >();
+  readonly #index = new Map<string, SchemaIndex>();
+
+  setClassifications(classifications: readonly Classification[], connections: ReadonlySet<string>): void {
+    this.#classifications = classifications;
+    for (const [key, { connection, database, schema, classes }] of this.#observed) {
+      if (!connections.has(connection)) {
+        this.#observed.delete(key);
+        this.#index.delete(key);
+        continue;
+      }
+      classes.setRules(classifications, connection, database);
+      classes.observe(schema.relations);
+      this.#index.set(key, new SchemaIndex(schema, classes));
+    }
+  }
+
+  observe(connection: string, database: string, schema: Schema): void {
+    const key = `${connection}\u0000${database}`;
+    const classes = this.#observed.get(key)?.classes ?? new ColumnClasses();
+    classes.setRules(this.#classifications, connection, database);
+    classes.observe(schema.relations);
+    this.#observed.set(key, { connection, database, schema, classes });
+    this.#index.set(key, new SchemaIndex(schema, classes));
+  }
+
+  of(connection: string, database: string): SchemaIndex | undefined {
+    return this.#index.get(`${connection}\u0000${database}`);
+  }
+}
