@@ -9,6 +9,9 @@ import { accountsFile } from "./accounts.ts";
 /** The one edge of the embedded default. */
 export const EDGE_INSTANCE = "edge-postgres-1";
 
+/** Names the key of policy's verdict MACs, so that it can be changed. */
+const VERDICT_KEY = "local-1";
+
 /** What the services' configuration files are made from. */
 export interface ConfigurationContext {
   readonly layout: Layout;
@@ -116,6 +119,7 @@ function catalog(context: ConfigurationContext): Section {
 function policy(context: ConfigurationContext): Section {
   return {
     ...base("policy", "policy", context, { internal: context.ports.policy }),
+    verdictKey: { id: VERDICT_KEY, secret: `file:${context.keys.verdictMac}` },
   };
 }
 
@@ -145,6 +149,8 @@ function audit(context: ConfigurationContext): Section {
       public: ports.auditPublic,
       peers: { identity: ports.identity, policy: ports.policy },
     }),
+    clickhouse: { folder: context.layout.clickhouse },
+    verdictKeys: { [VERDICT_KEY]: `file:${context.keys.verdictMac}` },
   };
 }
 
