@@ -1,3 +1,4 @@
+/* oxlint-disable vitest/expect-expect -- `given(…).when(…).then(…)` is the assertion */
 import { given } from "@sallyport/decider/testing";
 import { ApprovalDenied, ApprovalExpired, ApprovalUsed, ApprovalWithdrawn } from "@sallyport/proto/event";
 import { PrincipalKind } from "@sallyport/proto/principal";

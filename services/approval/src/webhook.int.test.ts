@@ -76,7 +76,7 @@ test.each([500, 302])("a receiver that answers %i is asked again until it takes 
   await new Promise((resolve) => receiver.once("request", (_, response) => response.once("close", resolve)));
   expect(toldOf(approvalId)).toEqual([]);
   answer = 200;
-  await eventually(() => toldOf(approvalId).length > 0);
+  expect(await eventually(() => toldOf(approvalId)[0])).toBe("approval.requested");
 });
 
 test("what could not be told before a restart is told after it", async () => {
@@ -86,5 +86,5 @@ test("what could not be told before a restart is told after it", async () => {
   await stage.stop();
   answer = 200;
   await start();
-  await eventually(() => toldOf(approvalId).includes("approval.requested"), 15_000);
+  expect(await eventually(() => toldOf(approvalId)[0], 15_000)).toBe("approval.requested");
 });

@@ -30,6 +30,7 @@ export function given<State, Command>(
       const decision = decider.decide(command, state);
       return {
         decision,
+        // oxlint-disable-next-line unicorn/no-thenable -- it reads as given, when, then, and nobody awaits it
         then: (expected) =>
           deepStrictEqual(decision, "kind" in expected ? expected : { kind: "events", events: expected }),
         thenRefused: (code, message) => {

@@ -93,7 +93,7 @@ test("a consumer that the server has lost is made again", async () => {
   for await (const consumer of manager.consumers.list(EVENTS_STREAM))
     await manager.consumers.delete(EVENTS_STREAM, consumer.name);
   await publish("unheard");
-  await eventually(() => seen.includes("unheard"), 2_000);
+  expect(await eventually(() => seen.includes("unheard"), 2_000)).toBe(true);
   await eventually(() => isFresh(), 2_000);
 });
 

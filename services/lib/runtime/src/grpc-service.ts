@@ -59,7 +59,7 @@ export function service<D extends object>({
   definition: D;
   handlers: Handlers<D>;
 }): GrpcService {
-  return { definition: definition as unknown as ServiceDefinition, handlers: handlers as Record<string, unknown> };
+  return { definition: definition as unknown as ServiceDefinition, handlers: handlers };
 }
 
 /** What a port demands of its callers. */

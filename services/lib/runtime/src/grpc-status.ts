@@ -32,7 +32,7 @@ export function toStatus(error: unknown): StatusObject {
 /** An error of a gRPC call; statuses without a code of ours count as `internal`. */
 export function fromStatus(error: unknown, op: string): AppError {
   if (!isServiceError(error)) return AppError.from(error, op);
-  const code = codeOf.get(error.code) ?? (error.code === status.OUT_OF_RANGE ? "invalid-input" : "internal");
+  const code = codeOf.get(error.code) ?? "internal";
   return new AppError(code, op, ownSentence.get(code)?.(op, error.details) ?? (error.details || code), {
     cause: error,
   });

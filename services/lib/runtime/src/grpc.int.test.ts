@@ -1,4 +1,13 @@
-import { status } from "@grpc/grpc-js";
+import {
+  type CallOptions,
+  type Client,
+  type ClientUnaryCall,
+  makeClientConstructor,
+  type Metadata,
+  type ServiceError,
+  status,
+} from "@grpc/grpc-js";
+import { HealthService } from "./health.ts";
 import {
   type CheckRequest,
   type CheckResponse,
@@ -7,7 +16,7 @@ import {
   PolicyServiceClient,
   PolicyServiceService,
 } from "@sallyport/proto/policy";
-import { AuthorizeRequest, AuthorizeResponse, ValidateRequest, ValidateResponse } from "@sallyport/proto/policy";
+import { AuthorizeRequest, AuthorizeResponse, ValidateResponse } from "@sallyport/proto/policy";
 import {
   ApprovalState,
   ApprovalsServiceClient,
@@ -216,9 +225,27 @@ test("a public port takes a token and no certificate; streams flow and end with 
   client.close();
 });
 
-test("validate is reachable too", async () => {
-  const { client } = await clientAs("edge-postgres", await startPolicy());
-  expect(await callUnary(client, "validate", ValidateRequest.fromPartial({}), { deadlineMs: 3_000 })).toMatchObject({
-    problems: [],
-  });
+test("health tells whether the service serves, to every holder of a certificate", async () => {
+  const runtime = await startTestRuntime("policy", { pki });
+  running.push(runtime);
+  const { internal } = await runtime.serve({ internal: [policyService()], allow: [] });
+  const probe = await startTestRuntime("probe", { pki, peers: { policy: internal! } });
+  running.push(probe);
+  const health = probe.client(
+    makeClientConstructor(HealthService, "grpc.health.v1.Health") as unknown as new () => HealthClient,
+    "policy",
+  );
+  const check = (name: string) => callUnary(health, "check", { service: name }, { deadlineMs: 2_000 });
+  expect(await check("")).toEqual({ status: 2 });
+  runtime.ready();
+  expect(await check("sallyport.v1.PolicyService")).toEqual({ status: 1 });
+  await expect(check("unknown.Service")).rejects.toMatchObject({ code: "not-found" });
 });
+
+type Check = (
+  request: { service: string },
+  metadata: Metadata,
+  options: Partial<CallOptions>,
+  callback: (error: ServiceError | null, response: { status: number }) => void,
+) => ClientUnaryCall;
+type HealthClient = Client & { check: Check };

@@ -1,5 +1,5 @@
 /** grpc.health.v1 (https://github.com/grpc/grpc-proto/blob/master/grpc/health/v1/health.proto), small enough to encode here. */
-import { BinaryReader, BinaryWriter } from "@bufbuild/protobuf/wire";
+import { BinaryReader, BinaryWriter, WireType } from "@bufbuild/protobuf/wire";
 import { AppError } from "./app-error.ts";
 import { type GrpcService, service } from "./grpc-service.ts";
 
@@ -24,9 +24,9 @@ const request = {
     const reader = new BinaryReader(bytes);
     let name = "";
     while (reader.pos < reader.len) {
-      const tag = reader.uint32();
-      if (tag === 10) name = reader.string();
-      else reader.skip(tag & 7);
+      const [field, wireType] = reader.tag();
+      if (field === 1 && wireType === WireType.LengthDelimited) name = reader.string();
+      else reader.skip(wireType, field);
     }
     return { service: name };
   },

@@ -42,9 +42,8 @@ export async function connectNats(
 }
 
 async function tlsOptions(tls: NonNullable<BaseConfig["nats"]["tls"]>) {
-  const [ca, cert, key] = await Promise.all(
-    [tls.ca, tls.cert, tls.key].map((file) => (file ? readFile(file, "utf8") : undefined)),
-  );
+  const read = async (file: string | undefined) => (file === undefined ? undefined : readFile(file, "utf8"));
+  const [ca, cert, key] = await Promise.all([read(tls.ca), read(tls.cert), read(tls.key)]);
   return { ...(ca ? { ca } : {}), ...(cert ? { cert } : {}), ...(key ? { key } : {}) };
 }
 

@@ -26,7 +26,7 @@ let serial = 1;
 export async function createPki(folder?: string): Promise<TestPki> {
   x509.cryptoProvider.set(webcrypto as never);
   const at = folder ?? (await mkdtemp(join(tmpdir(), "sallyport-pki-")));
-  const caKeys = (await webcrypto.subtle.generateKey(algorithm, true, ["sign", "verify"])) as webcrypto.CryptoKeyPair;
+  const caKeys = await webcrypto.subtle.generateKey(algorithm, true, ["sign", "verify"]);
   const validity = { notBefore: new Date(Date.now() - dayMs), notAfter: new Date(Date.now() + dayMs) };
   const authority = await x509.X509CertificateGenerator.createSelfSigned({
     serialNumber: serialNumber(),
@@ -43,7 +43,7 @@ export async function createPki(folder?: string): Promise<TestPki> {
   await writeFile(ca, authority.toString("pem"));
 
   async function issue(name: string): Promise<CertificateFiles> {
-    const keys = (await webcrypto.subtle.generateKey(algorithm, true, ["sign", "verify"])) as webcrypto.CryptoKeyPair;
+    const keys = await webcrypto.subtle.generateKey(algorithm, true, ["sign", "verify"]);
     const certificate = await x509.X509CertificateGenerator.create({
       serialNumber: serialNumber(),
       subject: `CN=${name}`,
