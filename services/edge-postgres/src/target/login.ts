@@ -81,11 +81,17 @@ class Dialogue {
   }
 
   async run(signal: AbortSignal): Promise<void> {
+    let chunk: Buffer = Buffer.alloc(0);
     for (;;) {
       while (this.#splitter.next() === "message") {
-        if (await this.#take()) return;
+        if (!(await this.#take())) continue;
+        // What came behind ReadyForQuery is the session's.
+        const { held } = this.#splitter;
+        if (held > 0) this.#dialled.socket.unshift(chunk.subarray(chunk.length - held));
+        return;
       }
-      this.#splitter.push(await nextChunk(this.#dialled, signal));
+      chunk = await nextChunk(this.#dialled, signal);
+      this.#splitter.push(chunk);
     }
   }
 

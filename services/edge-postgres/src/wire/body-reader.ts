@@ -51,14 +51,19 @@ export class BodyReader {
     return count;
   }
 
-  /** A zero-terminated string. Invalid UTF-8 is refused: what we read must be what the server reads. */
+  /** A zero-terminated string. */
   text(): string {
+    return this.textBytes().toString("utf8");
+  }
+
+  /** The same as a view. Invalid UTF-8 is refused: what we read must be what the server reads. */
+  textBytes(): Buffer {
     const zero = this.#bytes.indexOf(0, this.at);
     if (zero < 0 || zero >= this.#end) throw this.fault("string without its end");
     const view = this.#bytes.subarray(this.at, zero);
     this.at = zero + 1;
     if (!isUtf8(view)) throw new WireFault(`${this.#what}: text is not valid UTF-8`, "22021");
-    return view.toString("utf8");
+    return view;
   }
 
   done(): void {

@@ -45,20 +45,23 @@ export const encodeNotification = (processId: number, channel: string, payload: 
   message(Backend.notificationResponse, Buffer.concat([int32(processId), text(channel, payload)]));
 
 export interface Report {
-  readonly severity: "ERROR" | "FATAL" | "NOTICE" | "WARNING";
+  readonly severity: "ERROR" | "FATAL" | "PANIC" | "WARNING" | "NOTICE" | "DEBUG" | "INFO" | "LOG";
   /** five characters, see the README's table */
   readonly sqlstate: string;
   readonly message: string;
   readonly detail?: string | undefined;
   readonly hint?: string | undefined;
+  /** of a character in the statement, from 1 */
+  readonly position?: string | undefined;
 }
 
-/** ErrorResponse for ERROR and FATAL, else NoticeResponse. */
+/** ErrorResponse for ERROR, FATAL and PANIC, else NoticeResponse. */
 export function encodeReport(report: Report): Buffer {
   const fields = [`S${report.severity}`, `V${report.severity}`, `C${report.sqlstate}`, `M${clean(report.message)}`];
   if (report.detail !== undefined && report.detail !== "") fields.push(`D${clean(report.detail)}`);
   if (report.hint !== undefined && report.hint !== "") fields.push(`H${clean(report.hint)}`);
-  const isError = report.severity === "ERROR" || report.severity === "FATAL";
+  if (report.position !== undefined) fields.push(`P${report.position}`);
+  const isError = report.severity === "ERROR" || report.severity === "FATAL" || report.severity === "PANIC";
   return message(
     isError ? Backend.errorResponse : Backend.noticeResponse,
     Buffer.concat([text(...fields), Buffer.alloc(1)]),

@@ -5,17 +5,18 @@ import { BodyReader } from "./body-reader.ts";
  * A wrong body throws WireFault. Buffers in the results are views of the input.
  */
 
-/** Query: string text. Several statements may stand in it. */
-export function decodeQuery(bytes: Buffer, at: number, end: number): string {
+/** Query: string text, as UTF-8. Several statements may stand in it. */
+export function decodeQuery(bytes: Buffer, at: number, end: number): Buffer {
   const reader = new BodyReader("Query", bytes, at, end);
-  const text = reader.text();
+  const text = reader.textBytes();
   reader.done();
   return text;
 }
 
 export interface Parse {
   readonly statement: string;
-  readonly text: string;
+  /** UTF-8 */
+  readonly text: Buffer;
   readonly parameterTypes: number[];
 }
 
@@ -23,7 +24,7 @@ export interface Parse {
 export function decodeParse(bytes: Buffer, at: number, end: number): Parse {
   const reader = new BodyReader("Parse", bytes, at, end);
   const statement = reader.text();
-  const text = reader.text();
+  const text = reader.textBytes();
   const count = reader.counted(reader.uint16(), 4);
   const parameterTypes: number[] = [];
   for (let i = 0; i < count; i++) parameterTypes.push(reader.uint32());
@@ -64,12 +65,6 @@ export function decodeBind(bytes: Buffer, at: number, end: number): Bind {
     throw reader.fault(`${parameterFormats.length} formats for ${count} parameters`);
   }
   return { portal, statement, parameterFormats, parameters, resultFormats };
-}
-
-/** The two names alone: for the path on which nobody looks at the parameters. */
-export function decodeBindNames(bytes: Buffer, at: number, end: number): { portal: string; statement: string } {
-  const reader = new BodyReader("Bind", bytes, at, end);
-  return { portal: reader.text(), statement: reader.text() };
 }
 
 /** Is the format at `index` binary? How the lists of Bind and the data formats of PostgreSQL are read. */

@@ -96,16 +96,6 @@ export class MessageSplitter {
     }
   }
 
-  /** Is the message behind the one just handed out complete and of this type? Its body's place, without taking it. */
-  peek(type: number): { bytes: Buffer; start: number; end: number } | undefined {
-    if (this.#flowing > 0 || this.#carried > 0) return undefined;
-    const available = this.#chunk.length - this.#at;
-    if (available < HEADER || this.#chunk[this.#at] !== type) return undefined;
-    const total = this.#chunk.readUInt32BE(this.#at + 1) + 1;
-    if (total < HEADER || total > available) return undefined;
-    return { bytes: this.#chunk, start: this.#at + HEADER, end: this.#at + total };
-  }
-
   #give(type: number, bytes: Buffer, start: number, end: number, count: number): Next {
     this.type = type;
     this.bytes = bytes;

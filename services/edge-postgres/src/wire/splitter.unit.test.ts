@@ -71,16 +71,6 @@ describe("single", () => {
       expect(all(frontend(), [stream.subarray(0, i)])).toEqual([]);
     }
   });
-
-  test("peek sees only a whole message of the asked type", () => {
-    const splitter = frontend();
-    splitter.push(Buffer.concat([SYNC, serialize.execute({ portal: "p", rows: 1 })]));
-    splitter.next();
-    expect(splitter.peek(Frontend.query)).toBeUndefined();
-    expect(splitter.peek(Frontend.execute)).toMatchObject({ start: 10 });
-    expect(splitter.next()).toBe("message");
-    expect(splitter.type).toBe(Frontend.execute);
-  });
 });
 
 describe("run and flow", () => {

@@ -1,0 +1,60 @@
+import { randomBytes } from "node:crypto";
+import { serialize } from "pg-protocol";
+import type { OwnQuestion, Question } from "./command.ts";
+
+/**
+ * The gateway's own questions on the client's connection. They use a statement and a portal of their own, under a name
+ * that nobody can guess, so that they neither disturb the client's nor can be answered by something that the client made.
+ */
+export interface OwnMessages {
+  readonly bytes: Buffer;
+  readonly questions: readonly Question[];
+}
+
+export type Rows = readonly (readonly (string | null)[])[];
+
+export class OwnQueries {
+  readonly #name = `sallyport_${randomBytes(12).toString("hex")}`;
+  /** Fails at the target: no statement has this name. Puts a transaction into the failed state, as an error must. */
+  readonly failing: Buffer = serialize.bind({ portal: this.#name, statement: `${this.#name}_refused` });
+  readonly #closeStatement = serialize.close({ type: "S", name: this.#name });
+  readonly #closePortal = serialize.close({ type: "P", name: this.#name });
+
+  /**
+   * A query, as messages. `sync`: false in the middle of a client's pipeline, whose implicit transaction a Sync would end.
+   * `done` gets the rows, or undefined when the target refused.
+   */
+  ask(sql: string, cycle: number, sync: boolean, done: (rows: Rows | undefined) => void): OwnMessages {
+    const own: OwnQuestion = {
+      rows: [],
+      failed: false,
+      finish: () => done(own.failed ? undefined : own.rows),
+    };
+    const question = (reply: Question["reply"], last = false): Question => ({
+      reply,
+      cycle,
+      command: undefined,
+      own,
+      last,
+    });
+    const questions = [
+      question("close"),
+      question("parse"),
+      question("bind"),
+      question("execute"),
+      question("close"),
+      question("close", !sync),
+    ];
+    if (sync) questions.push(question("sync", true));
+    const bytes = Buffer.concat([
+      this.#closeStatement,
+      serialize.parse({ name: this.#name, text: sql }),
+      serialize.bind({ portal: this.#name, statement: this.#name }),
+      serialize.execute({ portal: this.#name, rows: 0 }),
+      this.#closePortal,
+      this.#closeStatement,
+      sync ? serialize.sync() : serialize.flush(),
+    ]);
+    return { bytes, questions };
+  }
+}

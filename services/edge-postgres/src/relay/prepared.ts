@@ -1,0 +1,123 @@
+import type { Command } from "./command.ts";
+
+/**
+ * The protocol's prepared statements and portals, as far as the gateway is sure of them. Pure.
+ *
+ * The one thing that must never happen: a name that means one text here and another at the target. So a Parse that fails
+ * or is skipped leaves nothing under its name, whatever the target may still have there, and a statement counts as sure
+ * only once the target has answered its Parse.
+ */
+export interface Statement {
+  readonly name: string;
+  /** UTF-8 */
+  readonly text: Buffer;
+  readonly parameterTypes: readonly number[];
+  /** FrontendState.cycle of its Parse */
+  readonly cycle: number;
+  /** ParseComplete has come */
+  answered: boolean;
+  /** false: code that nobody looked into has run since, the target may have another statement under this name */
+  certain: boolean;
+}
+
+export interface Portal {
+  readonly name: string;
+  /** UTF-8 */
+  readonly text: Buffer;
+  readonly command: Command;
+  /** FrontendState.cycle of its Bind */
+  readonly cycle: number;
+  /** as Statement.certain */
+  certain: boolean;
+}
+
+const MAX_NAMES = 10_000;
+const MAX_TEXT_BYTES = 32 * 1024 * 1024;
+
+export class Prepared {
+  readonly #statements = new Map<string, Statement>();
+  readonly #portals = new Map<string, Portal>();
+  #textBytes = 0;
+
+  /** One session may not fill the gateway's memory with names. */
+  get full(): boolean {
+    return this.#statements.size >= MAX_NAMES || this.#portals.size >= MAX_NAMES || this.#textBytes >= MAX_TEXT_BYTES;
+  }
+
+  statement(name: string): Statement | undefined {
+    return this.#statements.get(name);
+  }
+
+  portal(name: string): Portal | undefined {
+    return this.#portals.get(name);
+  }
+
+  addStatement(statement: Statement): void {
+    this.#removeStatement(statement.name);
+    this.#statements.set(statement.name, statement);
+    this.#textBytes += statement.text.length;
+  }
+
+  addPortal(portal: Portal): void {
+    this.#portals.set(portal.name, portal);
+  }
+
+  /** The target refused it, or never looked at it. */
+  statementFailed(statement: Statement): void {
+    if (this.#statements.get(statement.name) === statement) this.#removeStatement(statement.name);
+  }
+
+  portalFailed(portal: Portal): void {
+    if (this.#portals.get(portal.name) === portal) this.#portals.delete(portal.name);
+  }
+
+  /** CloseComplete. */
+  closed(of: "statement" | "portal", name: string): void {
+    if (of === "portal") this.#portals.delete(name);
+    else this.#removeStatement(name);
+  }
+
+  /** A transaction has ended with the Sync of `cycle`: its portals are gone. */
+  transactionEnded(cycle: number, gone: (portal: Portal) => void): void {
+    if (this.#portals.size === 0) return;
+    for (const [name, portal] of this.#portals) {
+      if (portal.cycle > cycle) continue;
+      this.#portals.delete(name);
+      gone(portal);
+    }
+  }
+
+  /** Whatever is named may stand for something else now. The unnamed ones cannot be reached from SQL. */
+  nothingCertain(): void {
+    for (const statement of this.#statements.values()) if (statement.name !== "") statement.certain = false;
+    for (const portal of this.#portals.values()) if (portal.name !== "") portal.certain = false;
+  }
+
+  /** The target's own account, as JSON objects of texts by name; a name with another text is given up. */
+  verified(statements: string | null | undefined, portals: string | null | undefined): void {
+    const texts = textsIn(statements);
+    for (const statement of this.#statements.values()) {
+      if (!statement.certain) statement.certain = texts.get(statement.name) === statement.text.toString("utf8");
+    }
+    const queries = textsIn(portals);
+    for (const portal of this.#portals.values()) {
+      if (!portal.certain) portal.certain = queries.get(portal.name) === portal.text.toString("utf8");
+    }
+  }
+
+  #removeStatement(name: string): void {
+    const statement = this.#statements.get(name);
+    if (statement === undefined) return;
+    this.#statements.delete(name);
+    this.#textBytes -= statement.text.length;
+  }
+}
+
+function textsIn(json: string | null | undefined): ReadonlyMap<string, unknown> {
+  try {
+    const value: unknown = JSON.parse(json ?? "null");
+    return new Map(typeof value === "object" && value !== null ? Object.entries(value) : []);
+  } catch {
+    return new Map();
+  }
+}

@@ -1,0 +1,174 @@
+import type { CommandContext } from "@sallyport/edge";
+import { type CommandFacts, type NamedStatement, NamedStatement_Kind } from "@sallyport/proto/verdict";
+import type { TransactionStatus } from "../wire/backend.ts";
+
+/**
+ * What of a session's state at the target decisions depend on, and how sure the gateway is of it. Pure.
+ *
+ * The state is asked for (`STATE_QUERY`) after whatever may have changed it; until the answer is there it counts as not
+ * known, which `policy` takes as the strictest it could be.
+ */
+export const STATE_QUERY =
+  "SELECT pg_catalog.array_to_json(pg_catalog.current_schemas(true)), current_user, " +
+  "pg_catalog.current_setting('standard_conforming_strings'), pg_catalog.current_setting('client_encoding')";
+
+const MAX_NAMED = 256;
+const MAX_NAMED_BYTES = 1024 * 1024;
+const OBSERVE_AGAIN_MS = 1_000;
+const STALE_AGAIN_MS = 5_000;
+
+/** May the command change search_path, role, settings, prepared statements or cursors? */
+const touchesSession = (facts: CommandFacts): boolean =>
+  facts.sessionEffect || facts.opaque || facts.userCode || facts.named.length > 0;
+
+/** Verbs after which a name of ours may stand for something else at the target. */
+const REBINDING = /^(prepare|deallocate|discard|declare|close|execute|do|call)/;
+
+export class SessionState {
+  /** of the last ReadyForQuery */
+  status: TransactionStatus = "I";
+  /** the target must be asked before the next decision */
+  stale = false;
+  /** the target's schema must be observed before the next decision */
+  unobserved = false;
+
+  #searchPath: readonly string[] = [];
+  #role = "";
+  #settings: Readonly<Record<string, string>> = {};
+  #named: NamedStatement[] = [];
+  #schemaTouched = false;
+  /** the open transaction has changed session state: rolling back changes it again */
+  #effectInTransaction = false;
+  #context: CommandContext | undefined;
+  #observeAfter = 0;
+  #staleAfter = 0;
+
+  /** The same object until something in it changes. */
+  get context(): CommandContext {
+    this.#context ??= {
+      searchPath: this.#searchPath,
+      role: this.#role,
+      settings: this.#settings,
+      named: this.#named,
+      schemaTouched: this.#schemaTouched || this.unobserved,
+    };
+    return this.#context;
+  }
+
+  get schemaTouched(): boolean {
+    return this.#schemaTouched || this.unobserved;
+  }
+
+  /** Must the next decision wait until this command is answered? */
+  mustSettle(facts: CommandFacts): boolean {
+    return touchesSession(facts) || facts.defines || facts.verbs.includes("copy-from");
+  }
+
+  /** After this command a protocol statement or portal may be another than it was. */
+  mayRebind(facts: CommandFacts): boolean {
+    return facts.opaque || facts.userCode || facts.named.length > 0 || facts.verbs.some((verb) => REBINDING.test(verb));
+  }
+
+  /** The command was sent to the target. */
+  sent(facts: CommandFacts): void {
+    if (touchesSession(facts)) {
+      this.stale = true;
+      this.#effectInTransaction = true;
+    }
+    if (facts.defines || facts.opaque) this.#touchSchema(true);
+    // Until it is known to have been made, a name stands for nothing that is known.
+    if (facts.named.length > 0) this.#forget(new Set(facts.named.map((n) => n.name)));
+    // Code that nobody has looked into may have made them anew.
+    else if (facts.opaque) this.#forget();
+  }
+
+  /** The command is answered. */
+  answered(facts: CommandFacts, ok: boolean): void {
+    // After an error it is not known which of its statements have run: PREPARE survives a rollback.
+    if (ok && facts.named.length > 0) this.#keep(facts.named);
+    if (this.#effectInTransaction) this.stale = true;
+  }
+
+  /** The target's answer to STATE_QUERY; undefined: it could not be asked, so nothing is known. */
+  learned(row: readonly (string | null)[] | undefined): void {
+    this.stale = row === undefined;
+    this.#context = undefined;
+    const schemas = row === undefined ? [] : schemasOf(row[0]);
+    this.#searchPath = schemas;
+    this.#role = row?.[1] ?? "";
+    this.#settings = {
+      standard_conforming_strings: row?.[2] ?? "",
+      client_encoding: row?.[3] ?? "",
+    };
+  }
+
+  /** ReadyForQuery. */
+  ready(status: TransactionStatus): void {
+    this.status = status;
+    if (status !== "I") return;
+    if (this.#effectInTransaction) {
+      this.stale = true;
+      this.#effectInTransaction = false;
+    }
+    if (this.#schemaTouched) {
+      this.unobserved = true;
+      this.#touchSchema(false);
+    }
+  }
+
+  observed(): void {
+    this.#observeAfter = 0;
+    this.unobserved = false;
+    this.#context = undefined;
+  }
+
+  /** A plan has said that the observed schema is too old. It may say so again and again (temporary tables). */
+  mustObserve(now: number = performance.now()): void {
+    if (now < this.#staleAfter) return;
+    this.#staleAfter = now + STALE_AGAIN_MS;
+    if (!this.unobserved) this.#context = undefined;
+    this.unobserved = true;
+  }
+
+  /** A failed observation is tried again, but not for every command. */
+  mayObserve(now: number = performance.now()): boolean {
+    if (now < this.#observeAfter) return false;
+    this.#observeAfter = now + OBSERVE_AGAIN_MS;
+    return true;
+  }
+
+  /** The inner statement of a PREPARE made in SQL. */
+  preparedInSql(name: string): string | undefined {
+    return this.#named.find((n) => n.kind === NamedStatement_Kind.KIND_PREPARED && n.name === name)?.text;
+  }
+
+  #touchSchema(touched: boolean): void {
+    if (this.#schemaTouched !== touched) this.#context = undefined;
+    this.#schemaTouched = touched;
+  }
+
+  #forget(names?: ReadonlySet<string>): void {
+    if (this.#named.length === 0) return;
+    this.#named = names === undefined ? [] : this.#named.filter((n) => !names.has(n.name));
+    this.#context = undefined;
+  }
+
+  #keep(made: readonly NamedStatement[]): void {
+    const names = new Set(made.map((n) => n.name));
+    const all = [...this.#named.filter((n) => !names.has(n.name)), ...made];
+    // The oldest go first: a name that is not known is refused or taken as the strictest.
+    let bytes = all.reduce((sum, n) => sum + n.text.length, 0);
+    while (all.length > MAX_NAMED || bytes > MAX_NAMED_BYTES) bytes -= (all.shift() as NamedStatement).text.length;
+    this.#named = all;
+    this.#context = undefined;
+  }
+}
+
+function schemasOf(json: string | null | undefined): string[] {
+  try {
+    const list: unknown = JSON.parse(json ?? "null");
+    return Array.isArray(list) ? list.filter((s): s is string => typeof s === "string") : [];
+  } catch {
+    return [];
+  }
+}

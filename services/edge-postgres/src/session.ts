@@ -1,0 +1,216 @@
+import type { Socket } from "node:net";
+import type { TLSSocket } from "node:tls";
+import type { Accepted, Edge, EdgeSession, Handshake } from "@sallyport/edge";
+import type { Connection } from "@sallyport/proto/catalog_model";
+import { AppError, type Logger } from "@sallyport/runtime";
+import { NO_DATABASE, type Refusal, refusalReport, refusedLogin, TLS_REQUIRED, TOO_SLOW } from "./login-wording.ts";
+import { HandshakeEnded, negotiate, type Negotiated, readPassword, versionAnswer } from "./negotiate.ts";
+import { Relay } from "./relay/relay.ts";
+import { SessionState } from "./relay/session-state.ts";
+import { readStartup, type StartupRequest } from "./startup-parameters.ts";
+import { cancelAt, reachTarget } from "./target/dial-and-login.ts";
+import type { Dial } from "./target/dial.ts";
+import type { TargetConnection } from "./target/login.ts";
+import type { SchemaObserver } from "./target/schema-observer.ts";
+import { TargetFault } from "./target/target-fault.ts";
+import {
+  AUTHENTICATION_CLEARTEXT,
+  AUTHENTICATION_OK,
+  encodeBackendKeyData,
+  encodeParameterStatus,
+  READY,
+} from "./wire/encode.ts";
+import { WireFault } from "./wire/fault.ts";
+import type { MessageTable } from "./wire/message-table.ts";
+import { PROTOCOL_3_2 } from "./wire/startup.ts";
+import type { SecureContext } from "node:tls";
+
+/** What every session of this edge has in common. */
+export interface SessionPlace {
+  readonly edge: Edge;
+  readonly observer: SchemaObserver;
+  readonly dial: Dial;
+  readonly secureContext: SecureContext;
+  readonly tlsRequired: boolean;
+  readonly handshakeMs: number;
+  readonly table: MessageTable;
+  readonly log: Logger;
+}
+
+/** One client, from its first byte to its last: negotiate → login → connect to the target → relay. Never rejects. */
+export async function serveClient(place: SessionPlace, raw: Socket, handshake: Handshake): Promise<void> {
+  const clientAddress = `${raw.remoteAddress ?? "unknown"}:${raw.remotePort ?? 0}`;
+  const inTime = AbortSignal.timeout(place.handshakeMs);
+  let socket: Socket | TLSSocket = raw;
+  try {
+    const negotiated = await negotiate(raw, { secureContext: place.secureContext, signal: inTime });
+    if (negotiated.kind === "cancel") {
+      place.edge.cancels.request(negotiated.processId, negotiated.secret, clientAddress);
+      return raw.destroy() as unknown as void;
+    }
+    socket = negotiated.socket;
+    const request = admitted(place, negotiated);
+    if ("sqlstate" in request) return await refuse(socket, request);
+    socket.write(AUTHENTICATION_CLEARTEXT);
+    const token = await readPassword(socket, inTime);
+    await logInAndRelay(place, { negotiated, request, token, clientAddress, handshake });
+  } catch (error) {
+    await notLetIn(place, socket, error);
+  } finally {
+    handshake.done();
+  }
+}
+
+/** Before anybody is asked for a token. */
+function admitted(place: SessionPlace, negotiated: Extract<Negotiated, { kind: "startup" }>): StartupRequest | Refusal {
+  if (place.tlsRequired && negotiated.tls === "") return TLS_REQUIRED;
+  const request = readStartup(negotiated.startup.parameters);
+  if ("sqlstate" in request) return request;
+  return request.connection === "" ? NO_DATABASE : request;
+}
+
+interface Login {
+  readonly negotiated: Extract<Negotiated, { kind: "startup" }>;
+  readonly request: StartupRequest;
+  readonly token: string;
+  readonly clientAddress: string;
+  readonly handshake: Handshake;
+}
+
+async function logInAndRelay(place: SessionPlace, login: Login): Promise<void> {
+  const { edge } = place;
+  const { negotiated, request, token, clientAddress } = login;
+  const { socket } = negotiated;
+  const accepted = await edge.login(
+    {
+      token,
+      claimedUser: request.user,
+      connection: request.connection,
+      database: request.database,
+      clientAddress,
+      clientApplication: request.applicationName,
+      tls: negotiated.tls,
+    },
+    login.handshake,
+  );
+  if (accepted.outcome === "refused") return refuse(socket, refusedLogin(accepted.code, accepted.message));
+  const target = await targetOf(place, accepted, request, socket);
+  if ("sqlstate" in target) return refuse(socket, target);
+  let session: EdgeSession;
+  try {
+    session = await accepted.open(
+      {
+        target: target.address,
+        role: target.role,
+        version: target.parameters.get("server_version") ?? "",
+        tls: target.tls,
+      },
+      socket,
+    );
+  } catch (error) {
+    target.socket.destroy();
+    throw error;
+  }
+  await relay(place, login, accepted, session, target);
+}
+
+/** The target, logged in to and with its schema observed; a Refusal is recorded already. */
+async function targetOf(
+  place: SessionPlace,
+  accepted: Accepted,
+  request: StartupRequest,
+  client: Socket,
+): Promise<TargetConnection | Refusal> {
+  const { connection, database } = accepted;
+  const gone = new AbortController();
+  const onClose = (): void => gone.abort();
+  client.once("close", onClose);
+  try {
+    const signal = AbortSignal.any([accepted.signal, gone.signal]);
+    const reached = reachTarget(place.dial, { connection, database, parameters: request.parameters }, signal);
+    if (accepted.schemaDigest === "") {
+      // Observed while the login is under way; decisions before it would know no table at all.
+      await Promise.all([reached, place.observer.observe(connection, database)]);
+    }
+    return await reached;
+  } catch (error) {
+    if (!(error instanceof TargetFault)) throw error;
+    place.log.warn({ err: error, connection: connection.name }, "the target could not be reached");
+    const refused = await accepted.refuse(error.code, `connection ${connection.name}: ${error.message}`);
+    return refusedLogin(refused.code, refused.message);
+  } finally {
+    client.off("close", onClose);
+  }
+}
+
+async function relay(
+  place: SessionPlace,
+  login: Login,
+  accepted: Accepted,
+  session: EdgeSession,
+  target: TargetConnection,
+): Promise<void> {
+  const { edge, dial, observer, table, log } = place;
+  const { negotiated, request } = login;
+  const state = new SessionState();
+  state.stale = true;
+  const relayed = new Relay({
+    edge,
+    session,
+    client: negotiated.socket,
+    target,
+    table,
+    state,
+    log,
+    observe: () => observer.observe(accepted.connection, accepted.database),
+    cancelAtTarget: () => cancelAt(dial, accepted.connection, target.key),
+  });
+  const secretBytes = negotiated.protocol >= PROTOCOL_3_2 ? 32 : 4;
+  const issued = edge.cancels.issue(secretBytes, (from) => relayed.cancel(from));
+  try {
+    greet(session, negotiated, request, target, issued.key);
+    await relayed.run();
+  } finally {
+    issued.withdraw();
+    await session.close();
+  }
+}
+
+/** AuthenticationOk, what the target reported, our cancel key, ReadyForQuery: recorded like everything else. */
+function greet(
+  session: EdgeSession,
+  negotiated: Extract<Negotiated, { kind: "startup" }>,
+  request: StartupRequest,
+  target: TargetConnection,
+  key: { processId: number; secret: Buffer },
+): void {
+  const version = versionAnswer(negotiated.startup.minor, request.protocolOptions);
+  const parameters = [...target.parameters].map(([name, value]) => encodeParameterStatus(name, value));
+  const hello = [AUTHENTICATION_OK, ...parameters];
+  if (version !== undefined) hello.unshift(version);
+  session.gate.release(0, Buffer.concat([...hello, encodeBackendKeyData(key.processId, key.secret), READY.I]));
+}
+
+async function notLetIn(place: SessionPlace, socket: Socket, error: unknown): Promise<void> {
+  if (error instanceof HandshakeEnded) return error.late ? refuse(socket, TOO_SLOW) : void socket.destroy();
+  if (error instanceof WireFault) return refuse(socket, { sqlstate: error.sqlstate, message: error.message });
+  const known = AppError.from(error, "edge-postgres.session");
+  place.log.error({ err: known }, "a session failed");
+  return refuse(socket, refusedLogin(known.code, known.message));
+}
+
+const GOODBYE_MS = 1_000;
+
+/** The client's last words from us. It is not waited for any longer than a moment. */
+async function refuse(socket: Socket, refusal: Refusal): Promise<void> {
+  if (socket.destroyed) return;
+  await new Promise<void>((resolve) => {
+    const late = setTimeout(() => socket.destroy(), GOODBYE_MS);
+    socket.once("close", () => {
+      clearTimeout(late);
+      resolve();
+    });
+    socket.end(refusalReport(refusal));
+    socket.resume();
+  });
+}
