@@ -115,6 +115,11 @@ export class Deployment {
     this.#idp = await this.#launch("deploy/local/src/idp/main.ts", "idp.json");
   }
 
+  /** It listens, and answers nothing. */
+  hangIdp(hang: boolean): void {
+    this.#idp?.kill(hang ? "SIGSTOP" : "SIGCONT");
+  }
+
   async stopIdp(): Promise<void> {
     await end(this.#idp, "SIGTERM");
   }

@@ -101,6 +101,18 @@ test("with the provider away the last groups count for a while, over a restart t
   expect((await deployment.authenticate(value)).principal!.groups).toEqual(["back"]);
 });
 
+test("a provider that hangs delays a login by less than two seconds, and is asked by one for all", async () => {
+  const { value } = await deployment.login("engineer");
+  deployment.hangIdp(true);
+  const begun = performance.now();
+  const answers = await Promise.all(Array.from({ length: 20 }, () => deployment.authenticate(value)));
+  expect(performance.now() - begun).toBeLessThan(2_500);
+  expect(answers.map(({ principal }) => principal!.groups)).toEqual(answers.map(() => ["engineers"]));
+  deployment.hangIdp(false);
+  deployment.writeAccounts({ engineer: { groups: ["awake"] } });
+  await eventually(async () => (await deployment.authenticate(value)).principal!.groups.includes("awake"));
+});
+
 test("with the provider away too long nobody is let in on old groups", async () => {
   const { value } = await deployment.login("engineer");
   await deployment.stopIdentity();

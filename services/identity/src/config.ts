@@ -48,10 +48,9 @@ export const identityConfig = z.strictObject({
       recheckSeconds: z.number().min(0).max(300).default(300),
       maxAgeSeconds: z.number().min(1).max(DAY).default(3_600),
       retrySeconds: z.number().min(0).max(60).default(10),
+      waitSeconds: z.number().min(0.1).max(10).default(1.5),
     })
     .prefault({}),
   /** certificate names that may ask who presents a token */
   allow: z.array(z.string()).default(["edge-postgres", "catalog", "policy", "approval", "masking", "audit"]),
 });
-
-export type IdentityConfig = z.infer<typeof identityConfig>;

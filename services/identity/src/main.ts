@@ -73,6 +73,7 @@ const standing = new Standing({
     recheckMs: config.groups.recheckSeconds * 1000,
     maxAgeMs: config.groups.maxAgeSeconds * 1000,
     retryMs: config.groups.retrySeconds * 1000,
+    waitMs: config.groups.waitSeconds * 1000,
   },
 });
 const workloads = new WorkloadTokens(directory);

@@ -1,3 +1,4 @@
+import { setTimeout as delay } from "node:timers/promises";
 import type { Store } from "@sallyport/decider";
 import { PrincipalKind } from "@sallyport/proto/principal";
 import { AppError, type Logger } from "@sallyport/runtime";
@@ -14,6 +15,8 @@ export interface StandingConfig {
   readonly maxAgeMs: number;
   /** between two tries while the provider is away */
   readonly retryMs: number;
+  /** for the provider's answer, from when it was asked */
+  readonly waitMs: number;
 }
 
 export interface StandingParts {
@@ -33,11 +36,12 @@ export type Stood = { readonly kind: "stands"; readonly recheckAfterMs: number }
 
 /**
  * Does the provider still vouch for a person, and with which groups? Asked at most every `recheckMs`, once for all who
- * wait, and never longer than the provider's timeout. Workloads stand by their issuer's word in each token.
+ * wait. Nobody waits longer than `waitMs`: a provider that is slow counts as one that is away, and its answer, when it
+ * comes, is for the next question. Workloads stand by their issuer's word in each token.
  */
 export class Standing {
   readonly #parts: StandingParts;
-  readonly #running = new Map<string, Promise<void>>();
+  readonly #running = new Map<string, { done: Promise<void>; startedAt: number }>();
   readonly #notBefore = new Map<string, number>();
 
   constructor(parts: StandingParts) {
@@ -51,7 +55,7 @@ export class Standing {
     if (entry.state.seen.kind !== PrincipalKind.PRINCIPAL_KIND_USER) {
       return { kind: "stands", recheckAfterMs: config.recheckMs };
     }
-    if (entry.state.standing && this.#due(principalId, entry)) await this.#refreshOnce(principalId);
+    if (entry.state.standing && this.#due(principalId, entry)) await this.#refreshed(principalId);
     if (!entry.state.standing) return refused("unverified");
     const age = this.#parts.now() - entry.verifiedAtMs;
     if (age >= config.maxAgeMs) {
@@ -70,12 +74,22 @@ export class Standing {
     return now - entry.verifiedAtMs >= this.#parts.config.recheckMs;
   }
 
-  #refreshOnce(principalId: string): Promise<void> {
-    const running = this.#running.get(principalId);
-    if (running !== undefined) return running;
-    const mine = this.#refresh(principalId, 1).finally(() => this.#running.delete(principalId));
-    this.#running.set(principalId, mine);
-    return mine;
+  async #refreshed(principalId: string): Promise<void> {
+    let running = this.#running.get(principalId);
+    if (running === undefined) {
+      const done = this.#refresh(principalId, 1).finally(() => this.#running.delete(principalId));
+      running = { done, startedAt: performance.now() };
+      this.#running.set(principalId, running);
+    }
+    const left = running.startedAt + this.#parts.config.waitMs - performance.now();
+    const enough = new AbortController();
+    try {
+      await Promise.race([running.done, delay(Math.max(0, left), undefined, { signal: enough.signal })]);
+    } finally {
+      enough.abort();
+      // Whoever stopped waiting must not leave a failure unheard.
+      running.done.catch(() => undefined);
+    }
   }
 
   async #refresh(principalId: string, triesLeft: number): Promise<void> {
