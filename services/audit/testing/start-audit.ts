@@ -30,7 +30,11 @@ export interface TestAudit {
   stop(): Promise<void>;
 }
 
-export const silent: Logger = createLogger({ service: "audit", instance: "audit", log: { level: "silent" } } as never);
+export const silent: Logger = createLogger({
+  service: "audit",
+  instance: "audit",
+  log: { level: process.env["TEST_LOG_LEVEL"] ?? "silent" },
+} as never);
 
 /** One data directory a process: every test file has one engine, on one folder. */
 export async function openTestClickHouse(): Promise<{

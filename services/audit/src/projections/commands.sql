@@ -1,4 +1,4 @@
--- command-admitted command-denied command-held command-forwarded command-completed statement-prepared session-lost
+-- command-admitted command-denied command-held command-forwarded command-completed statement-prepared
 INSERT INTO storage.command_facts
 SELECT
     session_id, command, at, principal, actors, connection, protocol,
@@ -20,10 +20,5 @@ FROM
         unit String, text_length UInt64, verdict_id String, approval_id String, trace_id String, code String, message String,
         status String, tag String, rows UInt64, bytes_to_client UInt64, duration_us UInt64, wait_us UInt64)') AS fact
     FROM storage.event_log
-    WHERE ord > {from} AND ord <= {to} AND kind IN ({kinds}) AND kind != 'session-lost' AND command > 0
+    WHERE ord > {from} AND ord <= {to} AND kind IN ({kinds}) AND command > 0
 );
-
-INSERT INTO storage.command_facts (session_id, command, at, first_seq, lost_at)
-SELECT JSONExtractString(data, 'session_id'), arrayJoin(JSONExtract(data, 'open_commands', 'Array(UInt64)')), at, 18446744073709551615, at
-FROM storage.event_log
-WHERE ord > {from} AND ord <= {to} AND kind = 'session-lost';

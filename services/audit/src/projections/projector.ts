@@ -18,10 +18,11 @@ interface Projection {
   ord: number;
 }
 
-/** What a projection fills; dropped and filled again by `rebuild`. */
+/** What a projection fills; dropped and filled again by `rebuild`. Two may fill one: each knows other facts of a row. */
 const tables: Readonly<Record<string, string>> = {
   sessions: "storage.session_facts",
   commands: "storage.command_facts",
+  losses: "storage.command_facts",
   verdicts: "storage.verdict_facts",
   exposures: "storage.exposure_facts",
   events: "storage.event_facts",
@@ -108,11 +109,18 @@ export class Projector {
     const target = this.#target;
     const kinds = this.#kinds;
     this.#kinds = new Set();
+    const folded: Projection[] = [];
     try {
-      for (const projection of this.#projections) await this.#fold(projection, target, kinds);
+      for (const projection of this.#projections) {
+        if (await this.#fold(projection, target, kinds)) folded.push(projection);
+      }
     } catch (error) {
       for (const kind of kinds) this.#kinds.add(kind);
       throw error;
+    } finally {
+      const rows = folded.map((projection) => `(${literal(projection.name)}, ${projection.ord})`);
+      if (rows.length > 0)
+        await this.#session.run(`INSERT INTO storage.projection_positions VALUES ${rows.join(", ")}`);
     }
     this.#waiters = this.#waiters.filter((waiter) => {
       if (this.folded() < waiter.ord) return true;
@@ -121,25 +129,27 @@ export class Projector {
     });
   }
 
-  async #fold(projection: Projection, target: number, kinds: ReadonlySet<string>): Promise<void> {
+  /**
+   * @returns whether there was anything to fold. Where nothing concerns a projection, its position in memory moves on alone:
+   *   after a restart those rows are looked at again.
+   */
+  async #fold(projection: Projection, target: number, kinds: ReadonlySet<string>): Promise<boolean> {
     const concerned = [...projection.kinds].some((kind) => kinds.has(kind));
     if (concerned) {
       const names = [...projection.kinds].map(literal).join(", ");
-      for (let from = projection.ord; from < target; from += STEP_ROWS) {
-        const to = Math.min(target, from + STEP_ROWS);
+      while (projection.ord < target) {
+        const from = String(projection.ord);
+        const to = Math.min(target, projection.ord + STEP_ROWS);
         for (const statement of projection.statements) {
           await this.#session.run(
-            statement.replaceAll("{from}", String(from)).replaceAll("{to}", String(to)).replaceAll("{kinds}", names),
+            statement.replaceAll("{from}", from).replaceAll("{to}", String(to)).replaceAll("{kinds}", names),
           );
         }
         projection.ord = to;
       }
-      await this.#session.run(
-        `INSERT INTO storage.projection_positions VALUES (${literal(projection.name)}, ${target})`,
-      );
     }
-    // where nothing concerns it, the position in memory moves on alone: after a restart a few rows are looked at again
     projection.ord = target;
+    return concerned;
   }
 
   /** Drops what the projections hold and folds the whole log again. Ingestion is not touched. */
