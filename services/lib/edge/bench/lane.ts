@@ -191,9 +191,9 @@ async function publishers(): Promise<void> {
       let answered = 0;
       own.onAnswer = () => {
         if (++answered === each * seconds) resolve();
-        else if (no < each * seconds) own.publish(++no, payload);
+        else if (no < each * seconds) own.publish(++no, payload, "");
       };
-      while (no < inFlight) own.publish(++no, payload);
+      while (no < inFlight) own.publish(++no, payload, "");
     });
     const lean = (performance.now() - started) / (each * seconds);
     own.close();

@@ -14,6 +14,7 @@ import {
   VerdictReached,
   type ColumnClass,
 } from "@sallyport/proto/record";
+import type { RequestApprovalResponse } from "@sallyport/proto/approval";
 import type { SessionContext } from "@sallyport/proto/policy";
 import { DenyReason, type Hold as HeldForbid } from "@sallyport/proto/verdict";
 import { awaitAnswer, pause } from "./approval-wait.ts";
@@ -124,7 +125,12 @@ export class SessionGate implements Gate {
   private current: CommandContext = NO_CONTEXT;
   private contextVersion = 0;
   private deciding = false;
+  /** nothing is admitted any more */
   private ended = false;
+  /** nothing is released any more */
+  private shutDown = false;
+  /** nothing is recorded any more: SessionClosed is the last record */
+  private finished = false;
 
   constructor(parts: GateParts) {
     this.parts = parts;
@@ -309,11 +315,13 @@ export class SessionGate implements Gate {
 
   private record(admission: Admission): void {
     const { decision } = admission;
+    const { trace } = decision.ticket;
     this.recordVerdict(decision.verdict);
-    recordUnit(this.recorder, decision, decision.ticket.trace?.traceId);
+    recordUnit(this.recorder, decision, trace?.traceId);
+    if (trace !== undefined) this.recorder.traced(trace.traceparent);
     this.recorder.whenAcked(() => {
       admission.acked = true;
-      decision.ticket.trace?.recorded();
+      trace?.recorded();
       this.advance();
     });
   }
@@ -323,7 +331,7 @@ export class SessionGate implements Gate {
     if (verdict.signed === undefined) return;
     const fact = VerdictReached.encode({ verdict: verdict.signed }).finish();
     verdict.signed = undefined;
-    this.recorder.append(RecordKind.RECORD_KIND_VERDICT_REACHED, fact, false);
+    this.append(RecordKind.RECORD_KIND_VERDICT_REACHED, fact, false);
   }
 
   /** Forwards what is acknowledged, in order, under a lease that holds now and a verdict that has seen everything. */
@@ -409,7 +417,7 @@ export class SessionGate implements Gate {
       approvalId,
       traceId: "",
     }).finish();
-    this.recorder.append(RecordKind.RECORD_KIND_COMMAND_DENIED, fact, false);
+    this.append(RecordKind.RECORD_KIND_COMMAND_DENIED, fact, false);
   }
 
   async hold(decision: Hold): Promise<Held | Deny> {
@@ -423,19 +431,21 @@ export class SessionGate implements Gate {
     });
     try {
       const { text } = textOf(unit);
-      const asked = await links.approval.request({
-        sessionId: session.id,
-        principal: session.principal,
-        connection: session.connection,
-        database: session.database,
-        command,
-        text,
-        normalized: verdict.facts.normalized,
-        digest,
-        holds: [...holds] as HeldForbid[],
-        verdictId: verdict.id,
-        edge: session.edge,
-      });
+      const ask = (): Promise<RequestApprovalResponse> =>
+        links.approval.request({
+          sessionId: session.id,
+          principal: session.principal,
+          connection: session.connection,
+          database: session.database,
+          command,
+          text,
+          normalized: verdict.facts.normalized,
+          digest,
+          holds: [...holds] as HeldForbid[],
+          verdictId: verdict.id,
+          edge: session.edge,
+        });
+      const asked = await (ticket.trace === undefined ? ask() : ticket.trace.during(ask));
       this.recordVerdict(verdict);
       const fact = CommandHeld.encode({
         command,
@@ -443,7 +453,7 @@ export class SessionGate implements Gate {
         approvalId: asked.approvalId,
         digest,
       }).finish();
-      this.recorder.append(RecordKind.RECORD_KIND_COMMAND_HELD, fact, true);
+      this.append(RecordKind.RECORD_KIND_COMMAND_HELD, fact, true);
       const { approvalId, expiresAtMs } = asked;
       return { outcome: "held", command, unit, hold: decision, approvalId, expiresAtMs, digest };
     } catch (error) {
@@ -497,6 +507,7 @@ export class SessionGate implements Gate {
 
   release(command: number, bytes: Buffer, columns?: readonly ColumnClass[]): boolean {
     const { recorder, outbox } = this;
+    if (this.shutDown || this.finished) return false;
     const running = command === 0 ? undefined : this.running.get(command);
     if (running !== undefined) running.bytes += bytes.length;
     this.bytesToClient += bytes.length;
@@ -520,6 +531,7 @@ export class SessionGate implements Gate {
 
   fromClient(command: number, bytes: Buffer, forward: () => void): boolean {
     const { recorder } = this;
+    if (this.ended) return false;
     this.bytesFromClient += bytes.length;
     for (let at = 0; at < bytes.length; at += FRAME_BYTES) {
       recorder.frameFromClient(command, bytes.subarray(at, at + FRAME_BYTES));
@@ -533,7 +545,7 @@ export class SessionGate implements Gate {
   masked(command: number, result: MaskedResult): void {
     if (result.columns.length === 0 && !result.scrubbedText) return;
     const fact = ResultMasked.encode({ command, ...result, columns: [...result.columns] }).finish();
-    this.recorder.append(RecordKind.RECORD_KIND_RESULT_MASKED, fact, false);
+    this.append(RecordKind.RECORD_KIND_RESULT_MASKED, fact, false);
     if (result.maskedCells > 0) this.parts.telemetry.masked(result.maskedCells);
     this.running.get(command)?.trace?.masked();
   }
@@ -547,7 +559,7 @@ export class SessionGate implements Gate {
       text: textOf(unit).text,
       parameterTypes: [...parameterTypes],
     }).finish();
-    this.recorder.append(RecordKind.RECORD_KIND_STATEMENT_PREPARED, fact, false);
+    this.append(RecordKind.RECORD_KIND_STATEMENT_PREPARED, fact, false);
   }
 
   completed(command: number, completion: Completion): void {
@@ -558,6 +570,7 @@ export class SessionGate implements Gate {
   }
 
   private recordCompleted(command: number, running: Running | undefined, completion: Completion): void {
+    if (this.finished) return;
     this.recorder.completed({
       command,
       status: completion.status,
@@ -572,7 +585,11 @@ export class SessionGate implements Gate {
 
   cancelRequested(clientAddress: string, command: number): void {
     const fact = CancelRequested.encode({ clientAddress, command }).finish();
-    this.recorder.append(RecordKind.RECORD_KIND_CANCEL_REQUESTED, fact, true);
+    this.append(RecordKind.RECORD_KIND_CANCEL_REQUESTED, fact, true);
+  }
+
+  private append(kind: RecordKind, fact: Uint8Array, urgent: boolean): void {
+    if (!this.finished) this.recorder.append(kind, fact, urgent);
   }
 
   // ---- the end
@@ -589,16 +606,19 @@ export class SessionGate implements Gate {
   /** Records what is open as unknown: it was forwarded, and nobody saw the end of it. */
   finish(): void {
     this.stop();
+    if (this.finished) return;
     for (const [command, running] of this.running) {
       this.recordCompleted(command, running, { status: CommandCompleted_Status.STATUS_UNKNOWN });
       running.trace?.completed(CommandCompleted_Status.STATUS_UNKNOWN);
     }
     this.running.clear();
+    this.finished = true;
   }
 
   /** Nothing leaves any more: the bus has failed, or the session is closed. */
   shut(): void {
     this.stop();
+    this.shutDown = true;
     this.outbox.close();
   }
 

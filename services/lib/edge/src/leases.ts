@@ -110,6 +110,11 @@ export class Leases {
     this.scopes.delete(scope);
   }
 
+  /** The newest sequence at which a principal's groups changed, as far as we have seen. */
+  groupsChangedAt(principalId: string): number {
+    return this.groups.get(principalId) ?? 0;
+  }
+
   /** Was the principal, its token, or whoever created it, withdrawn after `asOf`? */
   withdrawnSince(principal: Principal, asOf: number): boolean {
     const after = (seq: number | undefined): boolean => seq !== undefined && seq > asOf;

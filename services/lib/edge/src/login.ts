@@ -2,7 +2,9 @@
  * Login, the same for every protocol: a place for the handshake → identity → the connection → may they connect? Each
  * refusal is recorded; its sentence is public and says nothing of what was presented.
  */
+import { setTimeout as sleep } from "node:timers/promises";
 import { AppError, type ErrorCode } from "@sallyport/runtime";
+import type { AuthenticateRequest } from "@sallyport/proto/identity";
 import type { Principal } from "@sallyport/proto/principal";
 import { RecordKind, SessionOpened, SessionRefused, VerdictReached } from "@sallyport/proto/record";
 import type { Accepted, LoginRequest, Refused, TargetFacts } from "./login-interface.ts";
@@ -22,6 +24,14 @@ const REFUSED_ACK_MS = 2000;
 const CLAIM_LENGTH = 256;
 /** Connect decisions that are asked for anew because the world moved meanwhile. */
 const DECISIONS = 4;
+const IDENTIFICATIONS = 20;
+const IDENTIFICATION_PAUSE_MS = 50;
+
+interface Identified {
+  readonly principal: Principal;
+  readonly asOf: number;
+  readonly recheckAfterMs: number;
+}
 
 /** What is known when a login fails. */
 interface Attempt {
@@ -64,9 +74,7 @@ async function accept(attempt: Attempt): Promise<Accepted | Refused> {
     throw new AppError("unavailable", "edge.login", "the gateway cannot be sure of its rules right now");
   }
   const { token, claimedUser, clientAddress } = request;
-  const identified = await links.identity.authenticate({ token, claimedUser, clientAddress });
-  const principal = identified.principal;
-  if (principal === undefined) throw new AppError("unauthenticated", "edge.login", "the token is not valid");
+  const { principal, ...identified } = await identify(place, { token, claimedUser, clientAddress });
   attempt.principal = principal;
   const pending = new PendingLogin(principal);
   registry.add(pending);
@@ -124,6 +132,18 @@ async function accept(attempt: Attempt): Promise<Accepted | Refused> {
     registry.delete(pending);
     throw error;
   }
+}
+
+/** Who it is, with what we know to have changed taken into account. */
+async function identify(place: EdgePlace, request: AuthenticateRequest): Promise<Identified> {
+  const { links, leases } = place;
+  for (let round = 0; round < IDENTIFICATIONS; round++) {
+    const { principal, asOf, recheckAfterMs } = await links.identity.authenticate(request);
+    if (principal === undefined) throw new AppError("unauthenticated", "edge.login", "the token is not valid");
+    if (asOf >= leases.groupsChangedAt(principal.id)) return { principal, asOf, recheckAfterMs };
+    await sleep(IDENTIFICATION_PAUSE_MS);
+  }
+  throw new AppError("unavailable", "edge.login", "identity has not seen the newest events yet");
 }
 
 async function mayConnect(

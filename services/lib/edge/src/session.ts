@@ -1,8 +1,10 @@
 /** A live session: its identity, its end, and the timers that bring the end about. */
 import { AppError } from "@sallyport/runtime";
+import type { RecheckResponse } from "@sallyport/proto/identity";
 import type { Principal } from "@sallyport/proto/principal";
 import type { SessionContext } from "@sallyport/proto/policy";
 import { RecordKind, SessionClosed, SessionClosed_Cause } from "@sallyport/proto/record";
+import { pause } from "./approval-wait.ts";
 import { SessionGate, type GatedSession } from "./gate.ts";
 import type { Sink } from "./gate-interface.ts";
 import type { Scope } from "./leases.ts";
@@ -28,6 +30,8 @@ const CLOSE_MS = 2000;
 /** setTimeout's longest */
 const LONGEST_MS = 2 ** 31 - 1;
 const RECHECK_RETRY_MS = 5000;
+const RECHECKS = 20;
+const RECHECK_PAUSE_MS = 50;
 /** For so long a session goes on whose identity cannot be read anew because nobody answers; events still end it. */
 const RECHECK_GRACE_MS = 5 * 60_000;
 
@@ -64,6 +68,7 @@ export class LiveSession implements EdgeSession, GatedSession, RecorderOwner, Pr
   private expiry: NodeJS.Timeout | undefined;
   private recheck: NodeJS.Timeout | undefined;
   private recheckFailingSince = 0;
+  private recheckAfterMs: number;
   /** the principal that we have is known to be old */
   private stale = false;
   private reading: Promise<void> | undefined;
@@ -73,6 +78,7 @@ export class LiveSession implements EdgeSession, GatedSession, RecorderOwner, Pr
     this.place = place;
     this.facts = facts;
     this.sink = sink;
+    this.recheckAfterMs = facts.recheckAfterMs;
     this.id = facts.id;
     this.principal = facts.principal;
     this.connection = facts.connection;
@@ -185,28 +191,34 @@ export class LiveSession implements EdgeSession, GatedSession, RecorderOwner, Pr
   // ---- identity
 
   get rereading(): Promise<void> | undefined {
-    if (!this.stale) return undefined;
-    this.reading ??= this.read();
-    return this.reading;
+    return this.stale ? this.startReading() : undefined;
   }
 
   reread(): void {
     this.stale = true;
-    // whoever decides next waits for it; failures are told there
-    this.rereading?.catch(() => {});
+    void this.startReading();
+  }
+
+  /** One reading at a time; whoever decides next waits for it, and is told when it fails. */
+  private startReading(): Promise<void> {
+    if (this.reading === undefined) {
+      this.reading = this.read();
+      this.reading.catch(() => {});
+    }
+    return this.reading;
   }
 
   /** Identity's answer counts; its silence does not: then the session waits, and is ended by the grace's end. */
   private async read(): Promise<void> {
     try {
-      const answer = await this.place.links.identity.recheck(this.principal.tokenId);
-      const principal = answer.principal;
+      const { principal, recheckAfterMs } = await this.ask();
       if (principal === undefined || principal.id !== this.principal.id) {
         throw new AppError("unauthenticated", "edge.recheck", "the token is somebody else's now");
       }
       this.principal = principal;
       this.stale = false;
       this.recheckFailingSince = 0;
+      this.recheckAfterMs = recheckAfterMs;
       this.gate.forget();
       this.startTimers();
     } catch (error) {
@@ -224,6 +236,17 @@ export class LiveSession implements EdgeSession, GatedSession, RecorderOwner, Pr
     }
   }
 
+  /** Identity may not have seen yet what we have: then it is asked again. */
+  private async ask(): Promise<RecheckResponse> {
+    const { links, leases } = this.place;
+    for (let round = 0; round < RECHECKS; round++) {
+      const answer = await links.identity.recheck(this.principal.tokenId);
+      if (answer.asOf >= leases.groupsChangedAt(this.principal.id)) return answer;
+      await pause(RECHECK_PAUSE_MS, this.signal);
+    }
+    throw new AppError("unavailable", "edge.recheck", "identity has not seen the newest events yet");
+  }
+
   private retryRecheck(): void {
     const now = Date.now();
     if (this.recheckFailingSince === 0) this.recheckFailingSince = now;
@@ -237,8 +260,7 @@ export class LiveSession implements EdgeSession, GatedSession, RecorderOwner, Pr
     if (this.signal.aborted) return;
     this.recheck = setTimeout(
       () => {
-        this.reading ??= this.read();
-        this.reading.catch(() => {});
+        void this.startReading();
       },
       Math.min(Math.max(afterMs, 1000), LONGEST_MS),
     );
@@ -246,7 +268,7 @@ export class LiveSession implements EdgeSession, GatedSession, RecorderOwner, Pr
   }
 
   private startTimers(): void {
-    if (this.facts.recheckAfterMs > 0) this.armRecheck(this.facts.recheckAfterMs);
+    if (this.recheckAfterMs > 0) this.armRecheck(this.recheckAfterMs);
     clearTimeout(this.expiry);
     const { expiresAtMs } = this.principal;
     if (expiresAtMs === 0 || this.signal.aborted) return;

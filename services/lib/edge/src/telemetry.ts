@@ -2,7 +2,15 @@
  * Metrics and one trace per command. Counts are plain numbers that OpenTelemetry reads when it collects; a trace exists
  * only for the sampled commands, and nothing is called for the others.
  */
-import { ROOT_CONTEXT, trace as traces, type Context, type Meter, type Span, type Tracer } from "@opentelemetry/api";
+import {
+  context,
+  ROOT_CONTEXT,
+  trace as traces,
+  type Context,
+  type Meter,
+  type Span,
+  type Tracer,
+} from "@opentelemetry/api";
 import { gauge, latency, tally, traceIdOf, traceparentOf, type Tally } from "@sallyport/runtime";
 import type { Lane } from "./recorder/lane.ts";
 import type { VerdictCache } from "./verdict-cache.ts";
@@ -32,6 +40,11 @@ export class CommandTrace {
     this.traceId = Buffer.from(traceIdOf(this.parent), "latin1");
     this.traceparent = traceparentOf(this.parent);
     this.step = tracer.startSpan("decide", {}, this.parent);
+  }
+
+  /** Runs a call to another service as part of this trace. */
+  during<T>(call: () => T): T {
+    return context.with(this.parent, call);
   }
 
   decided(): void {

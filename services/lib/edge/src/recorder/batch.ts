@@ -44,6 +44,8 @@ export class Batch {
   records = 0;
   /** somebody waits for it */
   urgent = false;
+  /** W3C traceparent of a command in it; empty: none is traced */
+  traceparent = "";
   /** how often it was published */
   attempts = 0;
   /** published in the current round */

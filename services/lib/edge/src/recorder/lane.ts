@@ -13,7 +13,7 @@ export type Answer =
 
 /** Where batches go. Answers come in any order, at most once per publication, or never. */
 export interface BatchPublisher {
-  publish(no: number, bytes: Buffer): void;
+  publish(no: number, bytes: Buffer, traceparent: string): void;
   onAnswer: (no: number, answer: Answer) => void;
   /** the connection is lost (false) or there again (true) */
   onConnection: (connected: boolean) => void;
@@ -174,6 +174,10 @@ export class Lane {
     }
   }
 
+  trace(traceparent: string): void {
+    if (this.open.traceparent === "") this.open.traceparent = traceparent;
+  }
+
   /** Looks whether a session is past its bound, and tells it when it no longer is. */
   press(session: SessionRecorder): void {
     const bytes = session.unackedBytes + session.heldBytes;
@@ -325,7 +329,7 @@ export class Lane {
     batch.sentAt = performance.now();
     if (batch.attempts > 1) this.stats.resent++;
     try {
-      this.publisher.publish(batch.no, batch.encoded());
+      this.publisher.publish(batch.no, batch.encoded(), batch.traceparent);
     } catch (error) {
       this.stop(error instanceof Error ? error.name : "publish");
     }

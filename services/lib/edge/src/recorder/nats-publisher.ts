@@ -29,8 +29,9 @@ export function natsPublisher(options: NatsLane): BatchPublisher {
   let closed = false;
 
   const publisher: BatchPublisher = {
-    publish(no, bytes) {
-      const headers = Buffer.from(`${head}${no}\r\n\r\n`, "latin1");
+    publish(no, bytes, traceparent) {
+      const trace = traceparent === "" ? "" : `traceparent: ${traceparent}\r\n`;
+      const headers = Buffer.from(`${head}${no}\r\n${trace}\r\n`, "latin1");
       // the client only ever calls `encode` of what it is given
       const encoded = { encode: () => headers } as unknown as MsgHdrs;
       nats.publish(subject, bytes, { reply: `${inbox}.${no}`, headers: encoded });

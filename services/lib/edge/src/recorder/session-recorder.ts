@@ -159,6 +159,11 @@ export class SessionRecorder {
     this.finish(at + fact.length, urgent);
   }
 
+  /** The batch that is being formed carries this trace (W3C traceparent) to whoever reads it, unless it has one already. */
+  traced(traceparent: string): void {
+    this.lane.trace(traceparent);
+  }
+
   /** Runs `then` when everything appended so far is acknowledged; at once when it is. In order. */
   whenAcked(then: () => void): void {
     if (this.ackedSeq >= this.seq && this.waitHead === this.waitFor.length) {
