@@ -166,6 +166,8 @@ function edgePostgres(context: ConfigurationContext): Section {
         masking: ports.masking,
       },
     }),
+    listen: local(ports.edgePostgres),
+    tls: { ...context.pki.certificate("edge-postgres") },
   };
 }
 

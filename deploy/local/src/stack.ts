@@ -99,19 +99,20 @@ export async function startStack(options: StackOptions): Promise<Stack> {
   };
   const framesMaxBytes = options.framesMaxBytes ?? (await framesLimit(layout.nats));
   try {
-    await Promise.all([
-      supervisor.start(natsSpec(natsServer, nats.configFile)).then(() => prepareStreams(nats, framesMaxBytes)),
-      supervisor.start(prepareDemoTarget(stateDir, target)).then(() => seedDemoTarget(target)),
-      supervisor.start(idpSpec(stack)),
-    ]);
     const context = { ...stack, catalogFolder: options.catalogFolder ?? join(REPOSITORY, "deploy/local/catalog") };
-    await Promise.all(
-      wanted.map((service) => {
-        const configuration = merge(configurationOf(service, context), options.overrides?.[service] ?? {});
-        if (options.logLevel !== undefined) configuration["log"] = { level: options.logLevel };
-        return supervisor.start(serviceSpec(service, layout, configuration));
-      }),
-    );
+    const startService = (service: ServiceName): Promise<void> => {
+      const configuration = merge(configurationOf(service, context), options.overrides?.[service] ?? {});
+      if (options.logLevel !== undefined) configuration["log"] = { level: options.logLevel };
+      return supervisor.start(serviceSpec(service, layout, configuration));
+    };
+    // Only the bus comes first: everything else waits by itself for what it needs.
+    await supervisor.start(natsSpec(natsServer, nats.configFile));
+    await prepareStreams(nats, framesMaxBytes);
+    await Promise.all([
+      ...wanted.map(startService),
+      supervisor.start(idpSpec(stack)),
+      supervisor.start(prepareDemoTarget(stateDir, target)).then(() => seedDemoTarget(target)),
+    ]);
     return stack;
   } catch (error) {
     await stack.stop();
@@ -201,6 +202,8 @@ function serviceSpec(service: ServiceName, layout: Layout, configuration: Record
     name: service,
     command: process.execPath,
     args: [join(REPOSITORY, "services", service, "src/main.ts")],
+    // Relative references (`file:secrets/…`) in connections are looked up in the state folder.
+    cwd: layout.root,
     env: serviceEnvironment(layout, configFile),
     ready: untilSaysReady,
     restart: true,

@@ -2,7 +2,7 @@
 import type { Meter, Tracer } from "@opentelemetry/api";
 import type { NatsConnection } from "@nats-io/transport-node";
 import type { Logger } from "@sallyport/runtime";
-import { frames, framesStream } from "@sallyport/proto/subjects";
+import { frames, framesStream, inboxPrefix } from "@sallyport/proto/subjects";
 import { cancelControl, type CancelControl } from "./cancel-control.ts";
 import { followEventStream, Leases, type EventSource } from "./leases.ts";
 import type { Links } from "./links.ts";
@@ -97,6 +97,7 @@ export async function openEdge(options: EdgeOptions): Promise<Edge> {
     subject: frames(partition, edge, number),
     stream: framesStream(partition),
     idPrefix: `${edge}-${number}-${epoch}`,
+    inboxPrefix: inboxPrefix(edge),
   });
   const { sessionBytes, laneBytes } = limits;
   const settings = { ...options.recorder, sessionBytes, laneBytes };
