@@ -88,7 +88,8 @@ async function startGateway(folder: string, problems: string[]): Promise<{ stack
   const catalogFolder = join(folder, "catalog");
   const ports = await freePorts();
   writeBenchCatalog(catalogFolder, ports.postgres);
-  const options = { stateDir, ports, catalogFolder, onEvent: (line: string) => problems.push(line) };
+  const overrides = { "edge-postgres": { tls: { mode: "optional" } } };
+  const options = { stateDir, ports, catalogFolder, overrides, onEvent: (line: string) => problems.push(line) };
   say("starting the gateway");
   try {
     return { stack: await startStack(options), whole: true };

@@ -7,6 +7,8 @@ export interface Contender {
   readonly env: (tls: boolean) => LibpqEnvironment;
   /** That do its work, the server included: their CPU is counted. */
   readonly processes: () => readonly NamedProcess[];
+  /** Before each measurement. */
+  readonly prepare?: () => Promise<void>;
 }
 
 export interface LibpqEnvironment extends Readonly<Record<string, string>> {

@@ -1,10 +1,10 @@
-import { spawn, type ChildProcess } from "node:child_process";
-import { once } from "node:events";
+import { spawn } from "node:child_process";
 import { chmodSync, chownSync, copyFileSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { Stack } from "@sallyport/local";
 import type { BenchDatabase } from "../bench-database.ts";
+import { ended } from "../child.ts";
 import { untilLogin } from "../clients.ts";
 import { freePort } from "../free-port.ts";
 import { libpqEnvironment, type Contender } from "./contender.ts";
@@ -26,7 +26,7 @@ export async function pgbouncer(stack: Stack, database: BenchDatabase): Promise<
   const port = await freePort();
   prepare(folder, port, stack, database);
   const asNobody = process.getuid?.() === 0 ? { uid: UNPRIVILEGED, gid: UNPRIVILEGED } : {};
-  const child = spawn(program(), ["-q", join(folder, "pgbouncer.ini")], {
+  const child = spawn("pgbouncer", ["-q", join(folder, "pgbouncer.ini")], {
     cwd: folder,
     stdio: ["ignore", "ignore", "pipe"],
     ...asNobody,
@@ -36,7 +36,7 @@ export async function pgbouncer(stack: Stack, database: BenchDatabase): Promise<
   const env = (tls: boolean) =>
     libpqEnvironment({ ...database, host: "localhost", port }, tls ? stack.pki.ca : undefined);
   const stop = async (): Promise<void> => {
-    await ended(child);
+    await ended(child, "SIGINT");
     rmSync(folder, { recursive: true, force: true });
   };
   try {
@@ -91,18 +91,4 @@ function prepare(folder: string, port: number, stack: Stack, database: BenchData
     if (process.getuid?.() === 0) chownSync(file(name), UNPRIVILEGED, UNPRIVILEGED);
   }
   if (process.getuid?.() === 0) chownSync(folder, UNPRIVILEGED, UNPRIVILEGED);
-}
-
-/** Debian puts it into sbin, which people's PATH often lacks. */
-function program(): string {
-  return "pgbouncer";
-}
-
-async function ended(child: ChildProcess): Promise<void> {
-  if (child.pid === undefined || child.exitCode !== null || child.signalCode !== null) return;
-  const exit = once(child, "exit");
-  child.kill("SIGINT");
-  const timer = setTimeout(() => child.kill("SIGKILL"), 3000);
-  await exit;
-  clearTimeout(timer);
 }

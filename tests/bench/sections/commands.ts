@@ -59,6 +59,7 @@ export async function commands(world: World, options: BenchOptions): Promise<Sec
 }
 
 async function measure(world: World, contender: Contender, setting: Setting, seconds: number): Promise<CommandFigures> {
+  await contender.prepare?.();
   await whenQuiet(world.processes(), SETTLE_MS);
   const before = cpuOf(contender.processes());
   const run = await runPgbench({ env: contender.env(setting.tls), ...setting, seconds });

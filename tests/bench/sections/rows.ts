@@ -100,6 +100,7 @@ function casesOf({ direct, pgbouncer, recordingOnly, sallyport }: World, tls: bo
 }
 
 async function measure(world: World, { name, contender, sql, tls }: Case): Promise<RowFigures> {
+  await contender.prepare?.();
   await whenQuiet(world.processes(), SETTLE_MS);
   const before = cpuOf(contender.processes());
   const read = await readRows(contender.env(tls), sql);
