@@ -42,6 +42,15 @@ test("a device login is pending until the code is confirmed in a browser, and gi
   expect(seen.sealedRefreshToken.length).toBeGreaterThan(40);
 });
 
+test("what the provider says of factors is kept, and no personal token claims it", async () => {
+  deployment.writeAccounts({ dba: { mfa: true } });
+  const { value, principal } = await deployment.login("dba");
+  expect(principal).toMatchObject({ mfa: true });
+  expect(principal!.authTimeMs).toBeGreaterThan(Date.now() - 60_000);
+  const { token } = await deployment.createToken(value);
+  expect((await deployment.authenticate(token)).principal).toMatchObject({ mfa: false });
+});
+
 test("a login that was begun before a restart can be finished after it", async () => {
   const begun = await begin();
   const callbackUrl = await headlessLogin(begun.authorizationUrl, deployment.visitor("engineer"));

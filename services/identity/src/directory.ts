@@ -1,7 +1,7 @@
 import type { Configuration } from "@sallyport/proto/catalog_model";
 import type { Event, TokenIssued } from "@sallyport/proto/event";
 import { PrincipalKind } from "@sallyport/proto/principal";
-import { mapGroups } from "./group-mapping.ts";
+import { mapGroups, sameIssuer } from "./group-mapping.ts";
 import { principalDecider, type PrincipalState } from "./principal-aggregate.ts";
 
 export type TokenEnd = "revoked" | "signed-out" | "offboarded" | "session-ended";
@@ -90,7 +90,7 @@ export class Directory {
     if (seen.kind === PrincipalKind.PRINCIPAL_KIND_USER) {
       return mapGroups(this.#configuration?.groups ?? [], seen.issuer, seen.providerGroups);
     }
-    return this.#configuration?.issuers.find((one) => one.issuer === seen.issuer)?.groups ?? [];
+    return this.#configuration?.issuers.find((one) => sameIssuer(one.issuer, seen.issuer))?.groups ?? [];
   }
 
   token(id: string): TokenEntry | undefined {

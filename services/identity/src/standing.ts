@@ -3,6 +3,7 @@ import type { Store } from "@sallyport/decider";
 import { PrincipalKind } from "@sallyport/proto/principal";
 import { AppError, type Logger } from "@sallyport/runtime";
 import type { Directory, PrincipalEntry } from "./directory.ts";
+import { sameGroups } from "./group-mapping.ts";
 import type { PrincipalCommand, PrincipalState } from "./principal-aggregate.ts";
 import type { Provider } from "./provider.ts";
 import { refused, type Refused } from "./refusal.ts";
@@ -140,8 +141,11 @@ export class Standing {
 
   /** Says what a new configuration made of everybody's groups; those whose groups stay are not mentioned. */
   async remapAll(): Promise<void> {
-    for (const [principalId, { state }] of this.#parts.directory.principals()) {
-      if (state.seen?.kind !== PrincipalKind.PRINCIPAL_KIND_USER || state.offboarded) continue;
+    const { directory } = this.#parts;
+    for (const [principalId, entry] of directory.principals()) {
+      const { seen, offboarded } = entry.state;
+      if (seen?.kind !== PrincipalKind.PRINCIPAL_KIND_USER || offboarded) continue;
+      if (sameGroups(directory.groupsOf(entry), seen.groups)) continue;
       await this.#mapGroups(principalId, undefined);
     }
   }
