@@ -12,4 +12,3 @@ export const catalogConfig = z.strictObject({
   /** certificate names of the peers that may call */
   allow: z.array(z.string().min(1)).min(1).default(["edge-postgres"]),
 });
-export type CatalogConfig = z.infer<typeof catalogConfig>;

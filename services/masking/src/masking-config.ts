@@ -5,7 +5,7 @@ import { z } from "zod";
 const country = z
   .string()
   .refine((code): code is CountryCode => isSupportedCountry(code), "expected a country code such as CH")
-  .transform((code): CountryCode => code as CountryCode);
+  .transform((code): CountryCode => code);
 
 export const maskingConfig = z.strictObject({
   ...baseConfig,
@@ -25,4 +25,3 @@ export const maskingConfig = z.strictObject({
   /** certificate names of the peers that may call */
   allow: z.array(z.string().min(1)).min(1).default(["edge-postgres"]),
 });
-export type MaskingConfig = z.infer<typeof maskingConfig>;

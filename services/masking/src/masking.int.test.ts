@@ -168,7 +168,7 @@ function open(runtime: Runtime): Link<Request, MaskResponse> {
 }
 
 const ask = async (request: Partial<Request>, deadlineMs = 5_000): Promise<NonNullable<MaskResponse["result"]>> => {
-  const { result } = await link.request(MaskRequest.fromPartial(request as object), { deadlineMs });
+  const { result } = await link.request(MaskRequest.fromPartial(request), { deadlineMs });
   if (!result) throw new Error("no result");
   return result;
 };

@@ -7,6 +7,7 @@ import type {
   GroupMapping,
   TrustedIssuer,
 } from "@sallyport/proto/catalog_model";
+import { canonicalJson } from "./digest.ts";
 import { policiesById } from "./policy-ids.ts";
 
 /** Every difference between two configurations, as people speak of it; nothing when they mean the same. */
@@ -51,7 +52,7 @@ function compare<T>(
     const what = `${kind} ${name}`;
     if (was === undefined && is !== undefined) changes.push({ kind: Change_Kind.KIND_ADD, what, detail: describe(is) });
     else if (was !== undefined && is === undefined) changes.push({ kind: Change_Kind.KIND_REMOVE, what, detail: "" });
-    else if (was !== undefined && is !== undefined && JSON.stringify(was) !== JSON.stringify(is))
+    else if (was !== undefined && is !== undefined && canonicalJson(was) !== canonicalJson(is))
       changes.push({ kind: Change_Kind.KIND_CHANGE, what, detail: difference(was, is) });
   }
   return changes;

@@ -1,6 +1,5 @@
 import { createHash } from "node:crypto";
-import { Configuration, type Schema } from "@sallyport/proto/catalog_model";
-import { Schema as SchemaCodec } from "@sallyport/proto/catalog_model";
+import { Configuration, Schema } from "@sallyport/proto/catalog_model";
 
 /** `sha256:…` over a configuration's canonical content: keys in order, defaults left out, so that new fields change nothing. */
 export function configurationDigest(configuration: Configuration): string {
@@ -13,14 +12,15 @@ export function planDigest(current: string, next: string): string {
 }
 
 export function schemaDigest(schema: Schema): string {
-  return digestOf(SchemaCodec.toJSON(schema));
+  return digestOf(Schema.toJSON(schema));
 }
 
 function digestOf(value: unknown): string {
-  return `sha256:${createHash("sha256")
-    .update(JSON.stringify(sorted(value)))
-    .digest("hex")}`;
+  return `sha256:${createHash("sha256").update(canonicalJson(value)).digest("hex")}`;
 }
+
+/** One text for one meaning: values from files and from events differ in the order of their keys. */
+export const canonicalJson = (value: unknown): string => JSON.stringify(sorted(value));
 
 /** RFC 8785's order of keys; the values are strings, booleans and integers only, which JSON writes in one way. */
 function sorted(value: unknown): unknown {

@@ -101,7 +101,7 @@ function problemsOf(issue: z.core.$ZodIssue, source: YamlSource): Problem[] {
     const meant = issue.errors.filter((issues) => issues.every((inner) => inner.path.length > 0));
     if (meant.length === 1) {
       return meant[0]!.flatMap((inner) =>
-        problemsOf({ ...inner, path: [...issue.path, ...inner.path] } as z.core.$ZodIssue, source),
+        problemsOf({ ...inner, path: [...issue.path, ...inner.path] }, source),
       );
     }
   }

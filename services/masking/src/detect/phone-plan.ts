@@ -1,4 +1,4 @@
-import type { CountryCode, E164Number, MetadataJson } from "libphonenumber-js/core";
+import type { CountryCode, MetadataJson } from "libphonenumber-js/core";
 import { getCountryCallingCode, Metadata, PhoneNumber } from "libphonenumber-js/core";
 import metadata from "libphonenumber-js/max/metadata";
 
@@ -46,7 +46,7 @@ const isValid = (callingCode: string, national: string): boolean =>
   hasPossibleLength(callingCode, national) && phoneNumber(callingCode, national).isValid();
 
 const phoneNumber = (callingCode: string, national: string): PhoneNumber =>
-  new PhoneNumber(`+${callingCode}${national}` as E164Number, PLANS);
+  new PhoneNumber(`+${callingCode}${national}`, PLANS);
 
 const lengths = new Map<string, ReadonlySet<number>>();
 

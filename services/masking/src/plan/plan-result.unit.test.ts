@@ -33,8 +33,8 @@ const classes = Object.entries(transforms).map(([name, kind]): DataClass => ({
 }));
 
 const rule = (of: string, pattern: string): Classification => {
-  const [schema = "", relation = "", column = ""] = pattern.split(".");
-  return { class: of, connection: "*", database: "*", schema, relation, column };
+  const [schema = "", name = "", column = ""] = pattern.split(".");
+  return { class: of, connection: "*", database: "*", schema, relation: name, column };
 };
 const RULES = [
   rule("email", "*.*.email*"),
@@ -85,7 +85,7 @@ const schemaOf = (...relations: Relation[]): Schema => ({
 });
 
 let state: MaskingState;
-const event = (fact: Event["fact"]): Event => ({
+const event = (said: Event["fact"]): Event => ({
   id: "",
   atMs: 0,
   service: "",
@@ -93,7 +93,7 @@ const event = (fact: Event["fact"]): Event => ({
   version: 1,
   cause: "",
   traceId: "",
-  fact,
+  fact: said,
 });
 function configure(classifications: Classification[]): void {
   const configuration: Configuration = {

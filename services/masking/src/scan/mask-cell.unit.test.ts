@@ -173,7 +173,7 @@ test("a planted value never survives, wherever it stands", () => {
     "AKIAIOSFODNN7EXAMPLE",
     "ghp_a1B2a1B2a1B2a1B2a1B2a1B2a1B2a1B2a1B2",
   ];
-  for (let i = 0; i < 3_000; i++) {
+  for (let i = 0; i < 1_000; i++) {
     const value = pick(planted);
     const before = Array.from({ length: random(6) }, () => pick(words));
     const after = Array.from({ length: random(6) }, () => pick(words));

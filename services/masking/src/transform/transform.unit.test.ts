@@ -6,11 +6,12 @@ import { KeyedHash } from "./keyed-hash.ts";
 import { partialText } from "./partial.ts";
 
 /** The vectors are published: edges are tested with the same. */
-function vectors<T>(name: string): T {
-  return JSON.parse(readFileSync(new URL(`../../vectors/${name}.json`, import.meta.url), "utf8")) as T;
+function vectors(name: string): unknown {
+  return JSON.parse(readFileSync(new URL(`../../vectors/${name}.json`, import.meta.url), "utf8"));
 }
+const counts = (point: string): boolean => /[A-Za-z0-9]|[^ -~\t]/u.test(point);
 
-const partial = vectors<{ name: string; transform: PartialTransform; value: string; masked: string }[]>("partial");
+const partial = vectors("partial") as { name: string; transform: PartialTransform; value: string; masked: string }[];
 test.each(partial)("partial: $name", ({ transform, value, masked }) => {
   expect(partialText(value, transform)).toBe(masked);
 });
@@ -25,11 +26,9 @@ test("partial never returns the value, and never more than half of it", () => {
     const masked = [...partialText(text, transform)];
     expect(masked.length).toBe(points.length);
     if (points.length === 0) continue;
-    const maskable = points.filter(
-      (point) => !transform.keepSeparators || /[A-Za-z0-9]|[^\u0000-\u007f]/u.test(point),
-    ).length;
+    const maskable = points.filter((point) => !transform.keepSeparators || counts(point)).length;
     const shown = masked.filter(
-      (point, at) => point === points[at] && (!transform.keepSeparators || /[A-Za-z0-9]|[^\u0000-\u007f]/u.test(point)),
+      (point, at) => point === points[at] && (!transform.keepSeparators || counts(point)),
     ).length;
     expect(shown).toBeLessThanOrEqual(maskable / 2);
     expect(masked.join("")).not.toBe(text);
@@ -49,7 +48,7 @@ test("a short key is refused, without saying what it is", () => {
 });
 
 const OIDS: Record<string, number> = { text: 25, varchar: 1043, json: 114, jsonb: 3802, xml: 142 };
-const redact = vectors<{ name: string; type: string; binary: boolean; replacement: string; hex: string }[]>("redact");
+const redact = vectors("redact") as { name: string; type: string; binary: boolean; replacement: string; hex: string }[];
 test.each(redact)("redact: $name", ({ type, binary, replacement, hex }) => {
   const kind = valueKind(OIDS[type]!, undefined, binary);
   if (kind === "other") throw new Error(type);
