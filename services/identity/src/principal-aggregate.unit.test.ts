@@ -154,7 +154,7 @@ test("a workload is recorded once, and again when its issuer's groups have chang
   };
   const known: Fact = {
     $case: "principalSeen",
-    value: { ...engineer.value, kind: PrincipalKind.PRINCIPAL_KIND_WORKLOAD } as PrincipalSeen,
+    value: PrincipalSeen.fromPartial({ ...engineer.value, kind: PrincipalKind.PRINCIPAL_KIND_WORKLOAD }),
   };
   given(principalDecider, [known]).when(see(workload)).then([]);
   expect(given(principalDecider, [known]).when(see({ ...workload, groups: ["new"] })).decision).toMatchObject({
