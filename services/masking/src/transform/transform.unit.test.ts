@@ -35,9 +35,10 @@ test("partial never returns the value, and never more than half of it", () => {
   }
 });
 
-const hash = vectors<{ key: string; cases: { connection: string; prefix: string; value: string; token: string }[] }>(
-  "hash",
-);
+const hash = vectors("hash") as {
+  key: string;
+  cases: { connection: string; prefix: string; value: string; token: string }[];
+};
 test.each(hash.cases)("hash of $value in $connection", ({ connection, prefix, value, token }) => {
   expect(new KeyedHash(Buffer.from(hash.key)).token(connection, prefix, Buffer.from(value))).toBe(token);
 });
