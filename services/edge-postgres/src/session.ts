@@ -154,6 +154,7 @@ async function relay(
   const { negotiated, request } = login;
   const state = new SessionState();
   state.stale = true;
+  state.guarded = session.hiddenClasses.length > 0;
   const relayed = new Relay({
     edge,
     session,

@@ -1,4 +1,6 @@
 export { startPostgres } from "./postgres-server.ts";
 export type { TestPostgres, TestPostgresOptions } from "./postgres-server.ts";
-export { startTestGateway } from "./test-gateway.ts";
+export * as raw from "./raw-client.ts";
+export { RawClient } from "./raw-client.ts";
+export { appConnection, startTestGateway } from "./test-gateway.ts";
 export type { TestGateway, TestGatewayOptions, TestRecord } from "./test-gateway.ts";

@@ -165,3 +165,16 @@ async function readRecords(nats: NatsConnection): Promise<TestRecord[]> {
   }
   return records;
 }
+
+/** A connection as role `app` with the password `app-secret`. */
+export function appConnection(port: number, change: Partial<Connection> = {}): Partial<Connection> {
+  process.env["SALLYPORT_TEST_APP_PASSWORD"] = "app-secret";
+  return {
+    name: "orders",
+    host: "127.0.0.1",
+    port,
+    defaultDatabase: "postgres",
+    role: { user: "app", passwordRef: "env:SALLYPORT_TEST_APP_PASSWORD", clientCertRef: "", clientKeyRef: "" },
+    ...change,
+  };
+}

@@ -29,6 +29,8 @@ import type { OutItem, TargetOutbox } from "./target-outbox.ts";
 export interface ClientNeeds {
   /** The target's schema is observed, or it could not be (false). */
   observe(): Promise<boolean>;
+  /** Everything is used up: read on. */
+  more(): void;
   /** Terminate: the client is done. */
   terminated(): void;
   /** The client broke the protocol, or a command could not be handled: the session ends. */
@@ -207,8 +209,9 @@ export class ClientSide {
       }
       this.#parts.outbox.flush();
     } catch (error) {
-      this.#break(error);
+      return this.#break(error);
     }
+    if (this.thirsty) this.#parts.needs.more();
   }
 
   #break(error: unknown): void {
@@ -320,7 +323,7 @@ export class ClientSide {
     const statement = prepared.statement(bind.statement);
     const inSql = statement === undefined ? state.preparedInSql(bind.statement) : undefined;
     const text = statement?.text ?? (inSql === undefined ? undefined : Buffer.from(inSql, "utf8"));
-    if (text === undefined || statement?.certain === false) return this.#refuseHere(noSuchStatement(bind.statement));
+    if (text === undefined) return this.#refuseHere(noSuchStatement(bind.statement));
     const { cycle } = frontend;
     this.#decide({
       kind: "portal",
@@ -385,13 +388,12 @@ export class ClientSide {
   #execute(message: Message, described: Portal | undefined): void {
     const { portal: name } = decodeExecute(message.bytes, message.start + 5, message.end);
     const { prepared, frontend, outbox } = this.#parts;
-    const portal = prepared.portal(name);
-    if (portal === undefined) return this.#refuseHere(noSuchPortal(name));
-    if (!portal.certain) {
+    if (prepared.portal(name)?.certain === false) {
       this.#verifyNames = true;
       if (!this.#mayDecide()) return;
-      if (!portal.certain) return this.#refuseHere(noSuchPortal(name));
     }
+    const portal = prepared.portal(name);
+    if (portal === undefined) return this.#refuseHere(noSuchPortal(name));
     const { command } = portal;
     const { cycle } = frontend;
     // What it returns is asked for right before it runs: an older description may be of something else.
@@ -543,7 +545,9 @@ export class ClientSide {
 
   #forward(decision: Forward, pending: Pending): void {
     const { verdict } = decision;
-    if (verdict.hiddenClasses.length > 0 && pending.kind !== "parse") {
+    const guarded = verdict.hiddenClasses.length > 0;
+    if (guarded) this.#parts.state.guarded = true;
+    if (guarded && pending.kind !== "parse") {
       if (pending.kind === "function-call") return this.#refuse(refusedHere(decision, HIDDEN_FUNCTION), pending);
       if (verdict.facts.verbs.includes("copy-to")) return this.#forwardCopy(decision, pending);
     }

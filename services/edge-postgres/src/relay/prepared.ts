@@ -93,15 +93,19 @@ export class Prepared {
     for (const portal of this.#portals.values()) if (portal.name !== "") portal.certain = false;
   }
 
-  /** The target's own account, as JSON objects of texts by name; a name with another text is given up. */
+  /** The target's own account, as JSON objects of texts by name; a name with another text, or none, is given up. */
   verified(statements: string | null | undefined, portals: string | null | undefined): void {
     const texts = textsIn(statements);
     for (const statement of this.#statements.values()) {
-      if (!statement.certain) statement.certain = texts.get(statement.name) === statement.text.toString("utf8");
+      if (statement.certain) continue;
+      if (texts.get(statement.name) === statement.text.toString("utf8")) statement.certain = true;
+      else this.#removeStatement(statement.name);
     }
     const queries = textsIn(portals);
     for (const portal of this.#portals.values()) {
-      if (!portal.certain) portal.certain = queries.get(portal.name) === portal.text.toString("utf8");
+      if (portal.certain) continue;
+      if (queries.get(portal.name) === portal.text.toString("utf8")) portal.certain = true;
+      else this.#portals.delete(portal.name);
     }
   }
 

@@ -68,6 +68,9 @@ export class Relay {
       own: this.#own,
       needs: {
         observe: () => parts.observe(),
+        more: () => {
+          if (parts.client.isPaused()) parts.client.resume();
+        },
         terminated: () => this.#terminated(),
         broken: (error) => broken(error, "protocol"),
       },
@@ -140,9 +143,8 @@ export class Relay {
   /** Whoever had to stop may go on. */
   #goOn(): void {
     if (this.#ending) return;
-    const { client, target, session } = this.#parts;
+    const { target, session } = this.#parts;
     this.#client.resume();
-    if (this.#client.thirsty && client.isPaused()) client.resume();
     if (!this.#target.busy && !session.gate.pressed && target.socket.isPaused()) target.socket.resume();
   }
 

@@ -27,6 +27,8 @@ const REBINDING = /^(prepare|deallocate|discard|declare|close|execute|do|call)/;
 export class SessionState {
   /** of the last ReadyForQuery */
   status: TransactionStatus = "I";
+  /** something is hidden from the principal, or was: what belongs to no command is scrubbed from then on */
+  guarded = false;
   /** the target must be asked before the next decision */
   stale = false;
   /** the target's schema must be observed before the next decision */

@@ -461,7 +461,7 @@ export class TargetSide {
   #text(question: Question | undefined, fields: MessageFields, isError: boolean): Step {
     const { session, edge, state } = this.#parts;
     const command = question?.command;
-    const guarded = command?.guarded ?? session.hiddenClasses.length > 0;
+    const guarded = command?.guarded ?? state.guarded;
     // Nothing of the data is touched when a statement is only parsed.
     if (!guarded || question?.reply === "parse") return this.#pass(command);
     if (command === undefined) return this.#scrubbed(command, fields, isError);
@@ -493,15 +493,14 @@ export class TargetSide {
   #parameterStatus(): void {
     const { bytes, start, end } = this.#splitter;
     const { name, value } = decodeParameterStatus(bytes, start + 5, end);
-    const { session, state } = this.#parts;
+    const { state } = this.#parts;
     if (name === "client_encoding" || name === "standard_conforming_strings") state.stale = true;
-    if (session.hiddenClasses.length > 0 && !mayReport(name, value)) return this.#flush();
+    if (state.guarded && !mayReport(name, value)) return this.#flush();
     this.#pass(undefined);
   }
 
   #notification(): void {
-    const { session } = this.#parts;
-    if (session.hiddenClasses.length === 0) return this.#pass(undefined);
+    if (!this.#parts.state.guarded) return this.#pass(undefined);
     const { bytes, start, end } = this.#splitter;
     const { processId, channel } = decodeNotification(bytes, start + 5, end);
     this.#release(0, scrubNotification(processId, channel));
