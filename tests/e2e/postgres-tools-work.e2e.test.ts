@@ -7,7 +7,7 @@ const gateway = inject("gateway");
 /** Debian keeps pgbench with the server's version. */
 function findPgbench(): string {
   const root = "/usr/lib/postgresql";
-  const versions = existsSync(root) ? readdirSync(root).sort().reverse() : [];
+  const versions = existsSync(root) ? readdirSync(root).toSorted().toReversed() : [];
   const found = versions.map((version) => `${root}/${version}/bin/pgbench`).find((path) => existsSync(path));
   return found ?? "pgbench";
 }

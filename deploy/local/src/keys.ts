@@ -22,9 +22,7 @@ export function prepareKeys(folder: string): KeyFiles {
     verdictMac: join(folder, "verdict-mac.key"),
     maskingHash: join(folder, "masking-hash.key"),
   };
-  once(files.tokenSigning, () =>
-    generateKeyPairSync("ed25519").privateKey.export({ format: "pem", type: "pkcs8" }).toString(),
-  );
+  once(files.tokenSigning, () => generateKeyPairSync("ed25519").privateKey.export({ format: "pem", type: "pkcs8" }));
   for (const path of [files.tokenSealing, files.verdictMac, files.maskingHash]) {
     once(path, () => randomBytes(32).toString("base64") + "\n");
   }

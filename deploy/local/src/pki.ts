@@ -18,7 +18,7 @@ const DAY_MS = 86_400_000;
 
 /** Makes what is missing or about to expire in `folder`. Paths, not contents, are handed out. */
 export async function preparePki(folder: string, names: readonly string[]): Promise<Pki> {
-  x509.cryptoProvider.set(webcrypto as unknown as Crypto);
+  x509.cryptoProvider.set(webcrypto);
   const ca = join(folder, "ca.crt");
   const paths = (name: string) => ({ cert: join(folder, `${name}.crt`), key: join(folder, `${name}.key`) });
   const wanted = names.filter((name) => !existsSync(paths(name).cert) || !existsSync(paths(name).key));
@@ -48,11 +48,7 @@ async function issueAll(
     name: "CN=Sallyport development CA",
     notBefore,
     notAfter,
-    keys: caKeys as unknown as Parameters<typeof x509.X509CertificateGenerator.createSelfSigned>[0] extends {
-      keys?: infer K;
-    }
-      ? K
-      : never,
+    keys: caKeys,
     signingAlgorithm: ALGORITHM,
     extensions: [
       new x509.BasicConstraintsExtension(true, 0, true),
@@ -68,8 +64,8 @@ async function issueAll(
       issuer: authority.subject,
       notBefore,
       notAfter,
-      signingKey: caKeys.privateKey as unknown as CryptoKey,
-      publicKey: keys.publicKey as unknown as CryptoKey,
+      signingKey: caKeys.privateKey,
+      publicKey: keys.publicKey,
       signingAlgorithm: ALGORITHM,
       extensions: [
         new x509.BasicConstraintsExtension(false, undefined, true),

@@ -222,7 +222,7 @@ function serviceEnvironment(layout: Layout, configFile: string): Record<string, 
 
 /** A service says so itself, in its log. */
 async function untilSaysReady(signal: AbortSignal, log: () => string): Promise<void> {
-  while (!signal.aborted && !/"msg":"ready"/.test(log())) await new Promise((resolve) => setTimeout(resolve, 25));
+  while (!signal.aborted && !/"msg":"ready"/.test(log())) await new Promise((done) => setTimeout(done, 25));
 }
 
 async function untilListening(port: number, signal: AbortSignal): Promise<void> {
@@ -235,7 +235,7 @@ async function untilListening(port: number, signal: AbortSignal): Promise<void> 
       socket.on("error", () => done(false));
     });
     if (open) return;
-    await new Promise((resolve) => setTimeout(resolve, 25));
+    await new Promise((done) => setTimeout(done, 25));
   }
 }
 

@@ -113,7 +113,7 @@ export class Supervisor {
   /** Stops everything, last started first. */
   async stopAll(groups?: readonly (readonly string[])[]): Promise<void> {
     for (const managed of this.#managed.values()) managed.wanted = false;
-    const order = groups ?? [...this.#managed.keys()].reverse().map((name) => [name]);
+    const order = groups ?? [...this.#managed.keys()].toReversed().map((name) => [name]);
     for (const group of order) await Promise.all(group.map((name) => this.stop(name)));
   }
 

@@ -76,7 +76,7 @@ export class Home {
       return readdirSync(join(this.folder, "profiles"))
         .filter((file) => file.endsWith(".json"))
         .map((file) => file.slice(0, -".json".length))
-        .sort();
+        .toSorted();
     } catch {
       return [];
     }

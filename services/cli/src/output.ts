@@ -25,12 +25,12 @@ export interface Paint {
 
 export function createPrinter(format: Format, out: NodeJS.WriteStream, err: NodeJS.WriteStream): Printer {
   const paint = paintFor(out);
-  const write = (text: string): void => void out.write(text + "\n");
+  const write = (line: string): void => void out.write(line + "\n");
   return {
     format,
     paint,
     line: write,
-    say: (text) => void err.write(text + "\n"),
+    say: (line) => void err.write(line + "\n"),
     rows(columns, rows) {
       if (format === "json")
         write(

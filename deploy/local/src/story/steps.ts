@@ -220,8 +220,8 @@ export const STEPS: readonly Step[] = [
         `SELECT session_id FROM sessions WHERE principal = 'user:engineer' AND at >= {since:DateTime64(6)} ORDER BY at LIMIT 1`,
         { since: since(scene) },
       );
-      const sessionId = String(rows[0]?.["session_id"] ?? "");
-      expectThat(sessionId !== "", "the log knows engineer's session");
+      const sessionId = rows[0]?.["session_id"];
+      expectThat(typeof sessionId === "string", "the log knows engineer's session", rows);
       tell.does(`security$ sallyport replay ${sessionId}`);
       const result = await sallyport(scene, "security", "replay", sessionId);
       expectThat(

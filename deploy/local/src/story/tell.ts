@@ -1,5 +1,4 @@
 import { createPrinter } from "@sallyport/cli/output";
-import type { Row } from "./log.ts";
 import type { Tell } from "./scene.ts";
 
 export interface Teller extends Tell {

@@ -93,7 +93,7 @@ export function readFolder(folder: string): SourceFile[] {
     paths = readdirSync(folder, { recursive: true, withFileTypes: true })
       .filter((entry) => entry.isFile() && /\.(ya?ml|cedar)$/.test(entry.name))
       .map((entry) => relative(folder, join(entry.parentPath, entry.name)))
-      .sort();
+      .toSorted();
   } catch (cause) {
     throw new AppError("invalid-input", "cli.folder", `${folder} cannot be read: ${(cause as Error).message}`, {
       cause,
