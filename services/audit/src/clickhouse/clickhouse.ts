@@ -39,7 +39,7 @@ export interface Session {
 }
 
 export interface PersonSession {
-  /** @returns the answer in `format` */
+  /** @returns the answer in `format`, which is not written into the question: it could be taken for a part of it */
   ask(
     query: string,
     format: "JSONCompactEachRowWithNamesAndTypes" | "TabSeparatedRaw" | "JSONCompactEachRow",
@@ -103,6 +103,10 @@ async function setAll(session: Session, settings: Readonly<Record<string, number
   }
 }
 
+/** A parameter's value is read like a TabSeparated field; over HTTP the client does this. */
+const escaped = (value: string): string =>
+  value.replaceAll("\\", "\\\\").replaceAll("\t", "\\t").replaceAll("\n", "\\n").replaceAll("\r", "\\r");
+
 /** A connection of its own for each question: what one reader set (parameters) is not there for the next. */
 async function embeddedPerson(
   data: string,
@@ -115,7 +119,8 @@ async function embeddedPerson(
     const session = sessionOf(client);
     await session.run(`USE ${database}`);
     await setAll(session, limits);
-    for (const [name, value] of Object.entries(parameters)) await session.run(`SET param_${name} = ${literal(value)}`);
+    for (const [name, value] of Object.entries(parameters))
+      await session.run(`SET param_${name} = ${literal(escaped(value))}`);
     await session.run("SET readonly = 1");
   } catch (error) {
     await client.close();
@@ -123,7 +128,7 @@ async function embeddedPerson(
   }
   return {
     ask: async (query, format) => {
-      const answer = await client.exec({ query: `${query} FORMAT ${format}` });
+      const answer = await client.exec({ query, clickhouse_settings: { default_format: format } as never });
       return textOf(answer.stream as Readable);
     },
     close: () => client.close(),
@@ -150,7 +155,11 @@ async function openServer(location: { url: string; user?: string; password?: str
       const client = createClient({ ...common, database, clickhouse_settings: { ...limits, readonly: "1" } as never });
       return {
         ask: async (query, format) => {
-          const answer = await client.exec({ query: `${query} FORMAT ${format}`, query_params: parameters });
+          const answer = await client.exec({
+            query,
+            query_params: parameters,
+            clickhouse_settings: { default_format: format } as never,
+          });
           return textOf(answer.stream as Readable);
         },
         close: () => client.close(),
