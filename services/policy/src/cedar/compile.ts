@@ -8,8 +8,9 @@ import type { PolicyFile } from "@sallyport/proto/catalog_model";
 import canonicalize from "canonicalize";
 import { readAnnotations } from "./annotations.ts";
 import type { AnnotationProblem, PolicyTerms } from "./annotations.ts";
-import { checkTypes, keepSet, parsePolicy } from "./engine.ts";
-import type { PolicyJson } from "./engine.ts";
+import { checkTypes, evaluate, keepSet, parsePolicy } from "./engine.ts";
+import type { CedarRequest, Evaluation, PolicyJson } from "./engine.ts";
+import { Lens } from "./lens.ts";
 import { Positions } from "./positions.ts";
 import { actionsOf, referencesOf } from "./references.ts";
 import type { EntityReference, References } from "./references.ts";
@@ -63,20 +64,23 @@ export const STATEMENT_TEXT = "statement-text";
 const MAX_FILES = 500;
 const MAX_FILE_BYTES = 1_048_576;
 const MAX_POLICIES = 5_000;
+const MAX_ANSWERS = 20_000;
+const MAX_ANSWER_KEY = 4_096;
 
 export function policySetDigest(files: readonly PolicyFile[]): string {
-  const sorted = files
-    .map(({ path, text }) => ({ path, text }))
-    .sort((a, b) => (a.path < b.path ? -1 : a.path > b.path ? 1 : 0));
+  const sorted = byPath(files).map(({ path, text }) => ({ path, text }));
   return `sha256:${createHash("sha256")
     .update(canonicalize(sorted) ?? "")
     .digest("hex")}`;
 }
 
+const byPath = (files: readonly PolicyFile[]): PolicyFile[] =>
+  files.toSorted((a, b) => (a.path < b.path ? -1 : a.path > b.path ? 1 : 0));
+
 export function compile(files: readonly PolicyFile[], vocabulary: Vocabulary): Compilation {
   const compiling = new Compiling(vocabulary);
   if (files.length > MAX_FILES) compiling.problem("", undefined, 0, `there are more than ${MAX_FILES} policy files`);
-  for (const file of files.slice(0, MAX_FILES)) compiling.file(file);
+  for (const file of byPath(files).slice(0, MAX_FILES)) compiling.file(file);
   compiling.types();
   const set = { digest: policySetDigest(files), policies: compiling.policies };
   return { set, problems: compiling.problems.sort(byPosition) };
@@ -218,6 +222,9 @@ export class LoadedSet {
   readonly policies: ReadonlyMap<string, CompiledPolicy>;
   readonly #names = new Map<string, string>();
   readonly #references = new Map<string, References>();
+  readonly #lenses = new Map<string, Lens>();
+  /** answers of the engine, by everything that they depend on */
+  readonly #answers = new Map<string, Evaluation>();
   readonly #prefix: string;
 
   constructor(set: CompiledSet, prefix: string) {
@@ -225,24 +232,42 @@ export class LoadedSet {
     this.policies = set.policies;
     this.#prefix = prefix;
     for (const action of ACTIONS) {
-      this.#references.set(action, merged([...set.policies.values()].filter((policy) => appliesTo(policy, action))));
+      const references = merged([...set.policies.values()].filter((policy) => appliesTo(policy, action)));
+      this.#references.set(action, references);
+      this.#lenses.set(action, new Lens(references));
       for (const kind of SETS) this.#keep(kind, action, set);
     }
   }
 
-  /** The engine's name of the set; undefined: no policy of that kind could apply to the action. */
-  name(kind: SetKind, action: PolicyAction): string | undefined {
-    return this.#names.get(`${kind} ${action}`);
+  /**
+   * Asks one of the sets. undefined: no policy of that kind could apply to the action. `key` is all of the request but the
+   * action, as text.
+   */
+  evaluate(kind: SetKind, action: PolicyAction, key: string, request: () => CedarRequest): Evaluation | undefined {
+    const name = this.#names.get(`${kind} ${action}`);
+    if (name === undefined) return undefined;
+    const full = `${kind} ${action} ${key}`;
+    const kept = this.#answers.get(full);
+    if (kept !== undefined) return kept;
+    const evaluation = evaluate(name, request());
+    if (this.#answers.size >= MAX_ANSWERS) this.#answers.clear();
+    if (full.length <= MAX_ANSWER_KEY) this.#answers.set(full, evaluation);
+    return evaluation;
   }
 
   references(action: PolicyAction): References {
     return this.#references.get(action) ?? merged([]);
   }
 
+  lens(action: PolicyAction): Lens {
+    return this.#lenses.get(action) ?? new Lens(merged([]));
+  }
+
   /** Gives the engine's memory back. */
   unload(): void {
     for (const name of this.#names.values()) keepSet(name, {});
     this.#names.clear();
+    this.#answers.clear();
   }
 
   #keep(kind: SetKind, action: PolicyAction, set: CompiledSet): void {

@@ -2,7 +2,6 @@
 
 import { readFileSync } from "node:fs";
 import {
-  checkParsePolicySet,
   getCedarVersion,
   policyToJson,
   preparsePolicySet,
@@ -51,8 +50,7 @@ export function checkTypes(policies: Readonly<Record<string, string>>): { id: st
 
 /** Keeps a set under a name, for `evaluate`; a set of the same name is replaced. Throws on what `parsePolicy` would refuse. */
 export function keepSet(name: string, policies: Readonly<Record<string, string>>): void {
-  const parsed = checkParsePolicySet({ staticPolicies: policies });
-  const kept = parsed.type === "success" ? preparsePolicySet(name, { staticPolicies: policies }) : parsed;
+  const kept = preparsePolicySet(name, { staticPolicies: policies });
   if (kept.type === "failure")
     throw new Error(`policy set does not load: ${kept.errors[0]?.message ?? "unknown error"}`);
 }

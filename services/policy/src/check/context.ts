@@ -43,11 +43,10 @@ export function buildContext(paths: ReadonlySet<string>, input: ContextInput): B
     const ages = ["session.age", "session.auth_age"].some((path) => mentions(paths, path));
     if (ages) expiries.push(input.nowMs + 1_000);
   }
-  const clock = clockAt(input.nowMs, input.timeZone);
-  const clockValues = pick(paths, "clock", { hour: clock.hour, weekday: clock.weekday });
-  if (clockValues !== undefined) {
-    context["clock"] = clockValues;
-    expiries.push(clock.untilMs);
+  if (mentions(paths, "clock")) {
+    const { hour, weekday, untilMs } = clockAt(input.nowMs, input.timeZone);
+    context["clock"] = pick(paths, "clock", { hour, weekday }) ?? {};
+    expiries.push(untilMs);
   }
   if (input.command !== undefined) {
     const command = pick(paths, "command", commandValues(input.command));

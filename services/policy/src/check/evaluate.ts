@@ -3,18 +3,19 @@
  * Base must allow everything before a hold counts.
  */
 
-import type { LoadedSet, PolicyAction, SetKind } from "../cedar/compile.ts";
-import { evaluate } from "../cedar/engine.ts";
+import type { LoadedSet, PolicyAction } from "../cedar/compile.ts";
 import type { CedarRequest, CedarValueJson, EntityId, EntityJson } from "../cedar/engine.ts";
 import { objectEntity, objectPath } from "../cedar/entities.ts";
 import type { ConfiguredEntities, Place } from "../cedar/entities.ts";
-import type { References } from "../cedar/references.ts";
+import { RELATION_PARTS } from "../cedar/lens.ts";
+import type { Lens } from "../cedar/lens.ts";
 import type { Touch } from "./touched.ts";
 
-/** One question to Cedar. `only`: `forbids` asks whether something speaks against it, not whether something allows it. */
+/** One question to Cedar. */
 export interface Question {
   action: PolicyAction;
   resource: EntityJson;
+  /** does something speak against it? Nothing needs to allow it. */
   only?: "forbids";
   /** how a person would name the object */
   called: string;
@@ -45,37 +46,38 @@ export interface Asking {
   set: LoadedSet;
   principal: EntityJson;
   context: Record<string, CedarValueJson>;
-  /** entities that the context refers to */
-  entities?: EntityJson[];
+  /** an entity that the context refers to */
+  connection?: EntityJson | undefined;
 }
 
 export function ask(question: Question, asking: Asking, findings: Findings): void {
-  const request: CedarRequest = {
-    principal: asking.principal.uid as EntityId,
-    action: question.action,
-    resource: question.resource.uid as EntityId,
-    context: asking.context,
-    entities: [asking.principal, question.resource, ...(asking.entities ?? [])],
-  };
-  const run = (kind: SetKind) => {
-    const name = asking.set.name(kind, question.action);
-    return name === undefined ? undefined : evaluate(name, request);
-  };
-  const base = run("base");
+  const { set, context, connection } = asking;
+  const { action } = question;
+  const lens = set.lens(action);
+  const principal = lens.see(asking.principal);
+  const resource = lens.see(question.resource);
+  const key = JSON.stringify([principal, resource, context, connection?.uid]);
+  const request = (): CedarRequest => ({
+    principal: principal.uid as EntityId,
+    action,
+    resource: resource.uid as EntityId,
+    context,
+    entities: connection === undefined ? [principal, resource] : [principal, resource, connection],
+  });
+  const base = set.evaluate("base", action, key, request);
   for (const id of base?.errors ?? []) findings.errors.add(id);
   if (base?.allowed === true) for (const id of base.reasons) findings.permits.add(id);
   else if (base !== undefined && base.reasons.length > 0) for (const id of base.reasons) findings.forbids.add(id);
-  else if (question.only === undefined)
-    findings.notPermitted.push({ action: question.action, called: question.called });
+  else if (question.only === undefined) findings.notPermitted.push({ action, called: question.called });
 
   // Sets of forbids never allow: what matched is in the reasons.
-  const holds = run("holds");
+  const holds = set.evaluate("holds", action, key, request);
   for (const id of holds?.errors ?? []) findings.errors.add(id);
   for (const id of holds?.reasons ?? []) findings.holds.add(id);
-  for (const id of run("shadow")?.reasons ?? []) findings.shadow.add(id);
+  for (const id of set.evaluate("shadow", action, key, request)?.reasons ?? []) findings.shadow.add(id);
 }
 
-/** Questions about everything touched; objects that no policy can tell apart are asked about once. */
+/** Questions about everything touched, each object once an action. */
 export function questionsFor(
   touches: readonly Touch[],
   place: Place,
@@ -84,90 +86,44 @@ export function questionsFor(
 ): Question[] {
   const questions = new Map<string, Question>();
   for (const { action, target } of touches) {
-    const references = set.references(action);
-    const distinct = distinctions(references);
-    const add = (resource: EntityJson, called: string, only?: "forbids"): void => {
-      const key = `${action} ${only ?? ""} ${signature(resource, distinct)}`;
-      const question: Question = { action, resource, called };
-      if (only !== undefined) question.only = only;
-      if (!questions.has(key)) questions.set(key, question);
-    };
+    const lens = set.lens(action);
     const called = calledBy(target);
-    add(objectEntity(place, target, configured, target.classes), called);
+    const add = (resource: EntityJson, only?: "forbids"): void => {
+      const { kind } = resource.attrs;
+      const key = `${action} ${only ?? ""} ${String(kind)} ${resource.parents.length} ${(resource.uid as EntityId).id}`;
+      if (!questions.has(key))
+        questions.set(key, only === undefined ? { action, resource, called } : { action, resource, called, only });
+    };
+    add(objectEntity(place, target, configured, target.classes));
     if (target.unknown) {
       // It may be any relation: nothing may speak against any class of data, nor against any object that is named.
-      add(objectEntity(place, target, configured, configured.classes), called, "forbids");
-      for (const resource of namedObjects(references, place, configured)) add(resource, called, "forbids");
+      add(objectEntity(place, target, configured, configured.classes), "forbids");
+      for (const resource of namedObjects(lens, place, configured)) add(resource, "forbids");
     }
-    if (distinct.columns) {
-      for (const column of target.columns) {
-        // A column is in the relation's classes: which of them are its own is not told apart here.
-        if (column !== "*")
-          add(objectEntity(place, target, configured, target.classes, column), `${called}.${column}`, "forbids");
-      }
-      if (target.columns.includes("*")) {
-        for (const resource of namedColumns(references, place, target, configured)) add(resource, called, "forbids");
-      }
+    if (!lens.seesColumns) continue;
+    for (const column of target.columns) {
+      // A column is in the relation's classes: which of them are its own is not told apart here.
+      if (column !== "*") add(objectEntity(place, target, configured, target.classes, column), "forbids");
+    }
+    if (target.columns.includes("*")) {
+      for (const resource of namedColumns(lens, place, target, configured)) add(resource, "forbids");
     }
   }
   return [...questions.values()];
 }
 
-interface Distinctions {
-  /** ids of objects that policies name */
-  named: ReadonlySet<string>;
-  /** policies look at `resource.name` */
-  byName: boolean;
-  /** a policy may mean a single column */
-  columns: boolean;
-}
-
-const COLUMN_DEPTH = 4;
-
-const known = new WeakMap<References, Distinctions>();
-
-function distinctions(references: References): Distinctions {
-  const before = known.get(references);
-  if (before !== undefined) return before;
-  const found = findDistinctions(references);
-  known.set(references, found);
-  return found;
-}
-
-function findDistinctions(references: References): Distinctions {
-  const named = new Set<string>();
-  let columns = references.attributes.has("kind") && references.attributes.has("name");
-  for (const { type, id } of references.entities) {
-    if (type !== "Object") continue;
-    named.add(id);
-    if (id.split("/").length > COLUMN_DEPTH) columns = true;
-  }
-  return { named, byName: references.attributes.has("name"), columns };
-}
-
-/** Equal for objects that every policy must treat alike: the same parents, the same attributes, not named itself. */
-function signature(resource: EntityJson, { named, byName }: Distinctions): string {
-  const { id } = resource.uid as EntityId;
-  const attrs = byName || named.has(id) ? resource.attrs : { ...resource.attrs, name: "" };
-  const parents = (resource.parents as EntityId[]).map((parent) => `${parent.type}::${parent.id}`).toSorted();
-  return JSON.stringify([named.has(id) ? id : "", attrs, parents]);
-}
-
 /** Objects that policies name in this database: an unknown relation may be any of them. */
-function namedObjects(references: References, place: Place, configured: ConfiguredEntities): EntityJson[] {
+function namedObjects(lens: Lens, place: Place, configured: ConfiguredEntities): EntityJson[] {
   const prefix = `${objectPath(place, { kind: "database", schema: "", name: "" })}/`;
   const found: EntityJson[] = [];
-  for (const { type, id } of references.entities) {
-    if (type !== "Object" || !id.startsWith(prefix)) continue;
-    found.push(namedObject(id, place, configured));
-  }
+  for (const id of lens.objects) if (id.startsWith(prefix)) found.push(namedObject(id, place, configured));
   return found;
 }
 
 /** A named object as a policy would meet it: in everything above it. */
 function namedObject(id: string, place: Place, configured: ConfiguredEntities): EntityJson {
   const words = id.split("/");
-  const column = words.length > COLUMN_DEPTH;
+  const column = words.length > RELATION_PARTS;
   const plain = (word: string | undefined): string => (word ?? "").replaceAll("%2F", "/").replaceAll("%25", "%");
   const kind = words.length <= 3 ? "schema" : "relation";
   const target = {
@@ -184,17 +140,10 @@ function namedObject(id: string, place: Place, configured: ConfiguredEntities): 
 }
 
 /** `*` takes in every column that a policy names. */
-function namedColumns(
-  references: References,
-  place: Place,
-  target: Touch["target"],
-  configured: ConfiguredEntities,
-): EntityJson[] {
+function namedColumns(lens: Lens, place: Place, target: Touch["target"], configured: ConfiguredEntities): EntityJson[] {
   const prefix = `${objectPath(place, target)}/`;
   const found: EntityJson[] = [];
-  for (const { type, id } of references.entities) {
-    if (type === "Object" && id.startsWith(prefix)) found.push(namedObject(id, place, configured));
-  }
+  for (const id of lens.objects) if (id.startsWith(prefix)) found.push(namedObject(id, place, configured));
   return found;
 }
 

@@ -31,9 +31,8 @@ export function mayReveal(name: string, published: Published, input: RevealInput
     const { type, id } = connection.uid as { type: string; id: string };
     context["connection"] = { __entity: { type, id } };
   }
-  const entities = connection === undefined ? [] : [connection];
   const question = { action: "reveal" as const, resource: configured.class(name), called: `class ${name}` };
-  ask(question, { set, principal: input.principal, context, entities }, findings);
+  ask(question, { set, principal: input.principal, context, connection }, findings);
   const blocked = findings.forbids.size > 0 || findings.notPermitted.length > 0 || findings.errors.size > 0;
   return { findings, allowed: !blocked, expiresAtMs: built.expiresAtMs };
 }

@@ -61,6 +61,8 @@ type Refusal = Pick<Verdict, "reason" | "message"> & Partial<Verdict>;
 /** Questions that are asked of Cedar before others get a turn (I9). */
 const QUESTIONS_A_TURN = 16;
 const MAX_ERASABLE = 1_000;
+/** Requests that the inputs list one by one. */
+const MAX_LISTED = 200;
 /** A view's definition refers to views, whose definitions refer to views, … */
 const MAX_ROUNDS = 64;
 const MAX_NAMED = 1_000;
@@ -392,10 +394,24 @@ function inputs(ground: Ground, parts: Parts): Buffer {
     database: session.database,
     principal: ground.principal,
     context: parts.context,
-    requests: parts.questions.map(({ action, resource, only }) => ({ action, resource, ...(only ? { only } : {}) })),
+    requests: listed(parts.questions, ground.set).map(({ action, resource, only }) => {
+      return only === undefined ? { action, resource } : { action, resource, only };
+    }),
+    ...(parts.questions.length > MAX_LISTED ? { asked: parts.questions.length } : {}),
     ...(parts.command?.approvalId ? { approval: parts.command.approvalId } : {}),
   };
   return Buffer.from(canonicalize(asked) ?? "", "utf8");
+}
+
+/** Beyond some number, only one of all that the policies cannot tell apart. */
+function listed(questions: readonly Question[], set: LoadedSet): readonly Question[] {
+  if (questions.length <= MAX_LISTED) return questions;
+  const distinct = new Map<string, Question>();
+  for (const question of questions) {
+    const seen = JSON.stringify([question.action, question.only, set.lens(question.action).see(question.resource)]);
+    if (!distinct.has(seen)) distinct.set(seen, question);
+  }
+  return [...distinct.values()];
 }
 
 /** Where the verdict holds, too. */

@@ -5,12 +5,12 @@
 
 import type { NamedStatement as NamedStatementMessage } from "@sallyport/proto/verdict";
 import { Access, CommandFacts, NamedStatement_Kind, RelationFact } from "@sallyport/proto/verdict";
+import { ColumnUses } from "../schema/column-uses.ts";
 import type { Lookup, SchemaIndex } from "../schema/schema-index.ts";
 import { BUILTIN_FUNCTIONS, BUILTIN_TYPES, CATALOG_RELATIONS } from "../sql/builtin-names.ts";
 import { isTemporarySchema } from "../sql/catalogs.ts";
 import type { Action, FunctionUse, NamedUse, Outline, RelationRef } from "../sql/outline.ts";
 import { isRefused } from "../sql/outline.ts";
-import { ColumnUses } from "./resolve-columns.ts";
 import type { Candidate, NameScope } from "./resolve-names.ts";
 import { candidates } from "./resolve-names.ts";
 import type { Target, Touch } from "./touched.ts";
@@ -117,7 +117,8 @@ class Resolving {
         entry.actions.add(actual);
         if (nested.transfer && actual === "read") entry.actions.add("transfer");
       }
-      for (const column of uses.of(ref, candidate.relation)) entry.columns.add(column);
+      const named = ref.created === true ? ref.columns : uses.of(ref, candidate.relation);
+      for (const column of named) entry.columns.add(column);
       const writes = ref.actions.includes("write") && !nested.plan;
       const relation = candidate.relation;
       if (writes && relation !== undefined && (relation.hasTriggers || relation.hasRules || isView(relation.kind))) {
@@ -221,7 +222,8 @@ class Resolving {
       opaque: this.#opaque,
       defines: this.#defines,
       // What cannot be looked into may change settings, too.
-      sessionEffect: this.#sessionEffect || this.#opaque || this.#userFunctions.size > 0,
+      // … and after a change of the schema nothing that was decided before holds.
+      sessionEffect: this.#sessionEffect || this.#defines || this.#opaque || this.#userFunctions.size > 0,
       userCode: this.#userCode,
       named: outline.named.map(({ kind, name, text }) => ({
         kind: kind === "prepared" ? NamedStatement_Kind.KIND_PREPARED : NamedStatement_Kind.KIND_CURSOR,

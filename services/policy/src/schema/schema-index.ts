@@ -4,6 +4,7 @@ import type { Classification, Relation, Schema } from "@sallyport/proto/catalog_
 import type { Outline, Understanding } from "../sql/outline.ts";
 import { isRefused } from "../sql/outline.ts";
 import { ColumnClasses } from "./classes.ts";
+import { ColumnUses } from "./column-uses.ts";
 
 /** What is known of a text, if it has been understood already. */
 export type Lookup = (text: string) => Understanding | undefined;
@@ -122,10 +123,11 @@ export class SchemaIndex {
   #sources(outline: Outline, lookup: Lookup, missing: Set<string>, depth: number): Reach {
     const classes = new Set<string>();
     let userCode = outline.opaque || outline.functions.some((f) => f.how === "call" && this.hasFunction(f.name));
+    const uses = new ColumnUses(outline);
     for (const ref of outline.relations) {
       const found = this.named(ref.name, ref.schema);
       for (const source of found) {
-        this.#own(source, ["*"], classes);
+        this.#own(source, uses.of(ref, source), classes);
         if (source.viewDefinition === "") continue;
         const inner = this.#view(source, lookup, missing, depth + 1);
         for (const name of inner.classes) classes.add(name);

@@ -25,6 +25,8 @@ export interface Place {
   mode: "run" | "plan";
   /** what is read leaves through COPY */
   transfer: boolean;
+  /** rows that are read are locked, too (FOR UPDATE and its like) */
+  locks: boolean;
   /** of the parent, by which the node was reached */
   field: string;
 }

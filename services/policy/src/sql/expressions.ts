@@ -131,3 +131,28 @@ export function starOf(list: Json | undefined): boolean {
     return fields.length === 1 && unwrap(fields[0])?.type === "A_Star";
   });
 }
+
+/**
+ * `SELECT set_config(name, …) FROM pg_settings WHERE name = '…'`, which pg_dump sends: the WHERE says which setting it is.
+ * Puts the constant in place of the column.
+ */
+export function settingNamedByWhere(select: JsonObject): void {
+  const where = unwrap(select["whereClause"]);
+  if (where?.type !== "A_Expr" || where.node["kind"] !== "AEXPR_OP" || strings(where.node["name"]).join(".") !== "=")
+    return;
+  const column = columnName(where.node["lexpr"]);
+  if (column === undefined || constantText(where.node["rexpr"]) === undefined) return;
+  for (const item of Array.isArray(select["targetList"]) ? select["targetList"] : []) {
+    const call = unwrap(unwrap(item)?.node["val"]);
+    if (call?.type !== "FuncCall" || qualified(strings(call.node["funcname"])).name !== "set_config") continue;
+    const args = call.node["args"];
+    if (Array.isArray(args) && columnName(args[0]) === column) args[0] = where.node["rexpr"] ?? null;
+  }
+}
+
+/** The name of a column that is written without anything before it. */
+function columnName(value: Json | undefined): string | undefined {
+  const ref = unwrap(value);
+  const words = ref?.type === "ColumnRef" ? strings(ref.node["fields"]) : [];
+  return words.length === 1 ? words[0] : undefined;
+}

@@ -17,6 +17,7 @@ export interface Below {
   skip?: ReadonlySet<string>;
   mode?: Place["mode"];
   transfer?: boolean;
+  locks?: boolean;
 }
 
 type Visit = (node: JsonObject, place: Place, out: Collector) => Below | undefined;
@@ -184,9 +185,10 @@ function select(node: JsonObject, place: Place, out: Collector): Below | undefin
   if (!values) out.verb("select");
   if (!values || place.field !== "selectStmt") out.bare("read", place);
   if (values && place.field !== "selectStmt") out.verb("values");
-  if (node["intoClause"] === undefined) return undefined;
+  const below: Below = node["lockingClause"] === undefined ? {} : { locks: true };
+  if (node["intoClause"] === undefined) return below;
   into(node["intoClause"], "select-into", place, out);
-  return skip("intoClause");
+  return { ...below, ...skip("intoClause") };
 }
 
 function drop(node: JsonObject, place: Place, out: Collector): Below {

@@ -68,7 +68,7 @@ function addNamed(text: string, statements: RawStatement[], tokens: ScanToken[],
     const begins = afterWord(tokens, raw.start, end, word);
     const name = root.node[root.type === "PrepareStmt" ? "name" : "portalname"];
     const inner = begins === undefined ? "" : bytes.subarray(begins, end).toString("utf8").trim();
-    const place = { statement, mode: "run" as const, transfer: false, field: "stmt" };
+    const place = { statement, mode: "run" as const, transfer: false, locks: false, field: "stmt" };
     out.named(root.type === "PrepareStmt" ? "prepared" : "cursor", typeof name === "string" ? name : "", inner, place);
   }
 }

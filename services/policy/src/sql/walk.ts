@@ -12,6 +12,7 @@ import {
   functionCall,
   indirection,
   operator,
+  settingNamedByWhere,
   starOf,
   typeName,
 } from "./expressions.ts";
@@ -31,6 +32,7 @@ interface Frame extends Child {
   ctes: Ctes | undefined;
   mode: Place["mode"];
   transfer: boolean;
+  locks: boolean;
   /** inside the conditions of a WHERE, reached through nothing but AND, OR and NOT */
   where: boolean;
   depth: number;
@@ -50,7 +52,7 @@ export function walk(statements: readonly RawStatement[]): Collector {
     const root = unwrap(raw.stmt);
     if (root === undefined) continue;
     const stack: Frame[] = [
-      { ...root, field: "stmt", ctes: undefined, mode: "run", transfer: false, where: false, depth: 0 },
+      { ...root, field: "stmt", ctes: undefined, mode: "run", transfer: false, locks: false, where: false, depth: 0 },
     ];
     for (;;) {
       const frame = stack.pop();
@@ -65,14 +67,26 @@ export function walk(statements: readonly RawStatement[]): Collector {
 
 function visit(frame: Frame, statement: number, out: Collector, stack: Frame[]): void {
   const { type, node } = frame;
-  const place: Place = { statement, mode: frame.mode, transfer: frame.transfer, field: frame.field };
+  const place: Place = {
+    statement,
+    mode: frame.mode,
+    transfer: frame.transfer,
+    locks: frame.locks,
+    field: frame.field,
+  };
   out.planning = frame.mode === "plan";
+  if (type === "SelectStmt") settingNamedByWhere(node);
   const handler = STATEMENTS.get(type);
   if (handler === undefined && type.endsWith("Stmt")) unknownStatement(type, place, out);
   const below = handler?.(node, place, out);
   if (handler === undefined) expression(frame, place, out);
 
-  const next = { ctes: frame.ctes, mode: below?.mode ?? frame.mode, transfer: below?.transfer ?? frame.transfer };
+  const next = {
+    ctes: frame.ctes,
+    mode: below?.mode ?? frame.mode,
+    transfer: below?.transfer ?? frame.transfer,
+    locks: below?.locks ?? frame.locks,
+  };
   const found: Frame[] = [];
   let skip = below?.skip ?? NOTHING;
   const withClause = node["withClause"];
@@ -144,7 +158,7 @@ function rangeVar(frame: Frame, place: Place, out: Collector): void {
     derivedName(node, place, out);
     return;
   }
-  out.relation(node, DEFINING_FIELDS.has(frame.field) ? ["define"] : ["read"], place);
+  out.relation(node, DEFINING_FIELDS.has(frame.field) ? ["define"] : place.locks ? ["read", "write"] : ["read"], place);
 }
 
 function subLinkOperator(node: JsonObject, out: Collector): void {
@@ -168,7 +182,7 @@ function usingColumns(node: JsonObject, place: Place, out: Collector): void {
 function commonTables(
   withClause: JsonObject,
   frame: Frame,
-  below: Pick<Frame, "mode" | "transfer">,
+  below: Modes,
   place: Place,
   out: Collector,
   found: Frame[],
@@ -199,10 +213,8 @@ function commonTables(
   return all;
 }
 
-const modes = ({ mode, transfer }: Pick<Frame, "mode" | "transfer">): Pick<Frame, "mode" | "transfer"> => ({
-  mode,
-  transfer,
-});
+type Modes = Pick<Frame, "mode" | "transfer" | "locks">;
+const modes = ({ mode, transfer, locks }: Modes): Modes => ({ mode, transfer, locks });
 
 /** `SELECT *` and `RETURNING *` */
 function spreadStar(type: string, node: JsonObject, ctes: Ctes | undefined, place: Place, out: Collector): void {
