@@ -15,7 +15,8 @@ const { config } = runtime;
 await loadParser();
 const hashKey = await resolveSecret(config.hashKey, "hashKey");
 
-const state = new MaskingState();
+const turns = new Turns();
+const state = new MaskingState(turns);
 const follower = await followEvents(await runtime.connectNats(), {
   subjects: [eventsOfKind("catalog", "configuration"), eventsOfKind("catalog", "schema")],
   from: 1,
@@ -35,7 +36,7 @@ const parts: MaskingParts = {
     hash: new KeyedHash(hashKey.exposeBytes()),
     maxScanBytes: config.maxScanBytes,
   },
-  turns: new Turns(),
+  turns,
   waitMs: config.waitMs,
   masked: tally(runtime.meter, "sallyport.masked.cells", "action"),
   tracer: runtime.tracer,

@@ -1,5 +1,5 @@
 import type { ServerDuplexStream } from "@grpc/grpc-js";
-import type { MaskCells, MaskedCells, MaskRequest, MaskResponse, PlanResult } from "@sallyport/proto/masking";
+import type { MaskCells, MaskedCells, MaskPlan, MaskRequest, MaskResponse, PlanResult } from "@sallyport/proto/masking";
 import { AppError, contextOf, type EventFollower, type Tally } from "@sallyport/runtime";
 import { SpanKind, type Tracer } from "@opentelemetry/api";
 import type { MaskingState } from "./masking-state.ts";
@@ -71,7 +71,7 @@ async function answer(request: MaskRequest, parts: MaskingParts): Promise<MaskRe
       throw new AppError("unavailable", "masking", "masking has not seen the newest events yet");
     switch (request.what?.$case) {
       case "plan":
-        return { id: request.id, result: { $case: "plan", value: plan(request.what.value, parts) } };
+        return { id: request.id, result: { $case: "plan", value: await plan(request.what.value, parts) } };
       case "cells":
         return { id: request.id, result: { $case: "cells", value: await maskCells(request.what.value, parts) } };
       default:
@@ -87,13 +87,14 @@ async function answer(request: MaskRequest, parts: MaskingParts): Promise<MaskRe
   }
 }
 
-function plan(request: PlanResult, { state, plans, follower }: MaskingParts) {
+async function plan(request: PlanResult, { state, plans, follower }: MaskingParts): Promise<MaskPlan> {
   const tooMuch =
     request.columns.length > MOST_COLUMNS ||
     request.relations.length > MOST_RELATIONS ||
     request.hiddenClasses.length > MOST_CLASSES;
   if (tooMuch)
     throw new AppError("invalid-input", "masking.plan", "more columns, relations or classes than a statement can have");
+  await state.prepare(request.connection, request.database);
   const { plan: made, executable } = planResult(request, state);
   if (executable.cells.some((cells) => cells !== undefined)) plans.put(made.planId, executable);
   return { ...made, asOf: follower.seq() };

@@ -4,6 +4,7 @@ import { classificationKey, DatabaseBindings } from "./classification/bindings.t
 import { databaseIndex, type DatabaseIndex } from "./classification/database-index.ts";
 import { matchesGlob } from "./classification/glob.ts";
 import { DefinitionLineage } from "./lineage/definition-lineage.ts";
+import type { Turns } from "./turns.ts";
 
 interface Database {
   connection: string;
@@ -14,6 +15,10 @@ interface Database {
   bindings: Map<string, DatabaseBindings>;
   /** made when first asked for; undefined: something changed since */
   index: DatabaseIndex | undefined;
+  /** the same, while it is being made */
+  making: Promise<void> | undefined;
+  /** counts changes, so that an index that was overtaken while it was made is not kept */
+  generation: number;
 }
 
 /**
@@ -24,6 +29,11 @@ export class MaskingState {
   #classifications: readonly Classification[] = [];
   #classes: ReadonlyMap<string, DataClass> = new Map();
   readonly #databases = new Map<string, Database>();
+  readonly #turns: Turns;
+
+  constructor(turns: Turns) {
+    this.#turns = turns;
+  }
 
   apply(event: Event): void {
     switch (event.fact?.$case) {
@@ -44,12 +54,28 @@ export class MaskingState {
     return this.#classes.get(name);
   }
 
-  /** Undefined: never observed. */
+  /** Until `database` answers for all that is folded. Views are parsed in turns with other work. */
+  async prepare(connection: string, database: string): Promise<void> {
+    const entry = this.#databases.get(databaseKey(connection, database));
+    if (!entry) return;
+    while (entry.index === undefined) await (entry.making ??= this.#make(entry));
+  }
+
+  async #make(entry: Database): Promise<void> {
+    const { generation, schema } = entry;
+    try {
+      const index = await this.#turns.run(databaseIndex(schema, bindingsOf(entry), new DefinitionLineage(schema)));
+      if (entry.generation === generation) entry.index = index;
+    } finally {
+      entry.making = undefined;
+    }
+  }
+
+  /** Undefined: never observed. Call `prepare` first. */
   database(connection: string, database: string): DatabaseIndex | undefined {
     const entry = this.#databases.get(databaseKey(connection, database));
-    if (!entry) return undefined;
-    entry.index ??= databaseIndex(entry.schema, bindingsOf(entry), new DefinitionLineage(entry.schema));
-    return entry.index;
+    if (entry && !entry.index) throw new Error("the database was not prepared");
+    return entry?.index;
   }
 
   /** Whether any rule could hide anything in the database: false only when none of its names can match. */
@@ -70,7 +96,15 @@ export class MaskingState {
   #observe(connection: string, database: string, schema: Schema): void {
     const key = databaseKey(connection, database);
     const known = this.#databases.get(key);
-    const entry: Database = known ?? { connection, database, schema, bindings: new Map(), index: undefined };
+    const entry: Database = known ?? {
+      connection,
+      database,
+      schema,
+      bindings: new Map(),
+      index: undefined,
+      making: undefined,
+      generation: 0,
+    };
     entry.schema = schema;
     this.#databases.set(key, entry);
     this.#bind(entry);
@@ -79,6 +113,7 @@ export class MaskingState {
   #bind(entry: Database): void {
     bindingsOf(entry).bind(entry.schema, this.#rulesFor(entry.connection, entry.database));
     entry.index = undefined;
+    entry.generation++;
   }
 
   #rulesFor(connection: string, database: string): Classification[] {

@@ -40,17 +40,14 @@ export class DatabaseBindings {
 
   /** Binds what the schema shows: by name, then through inheritance and generated columns until nothing is added. */
   bind(schema: Schema, rules: readonly Classification[]): void {
+    const byColumn = rulesByColumn(rules);
     for (const relation of schema.relations) {
-      const matching = rules.filter(
-        (rule) =>
-          matchesGlob(rule.schema, relation.schema.toLowerCase()) &&
-          matchesGlob(rule.relation, relation.name.toLowerCase()),
-      );
-      if (matching.length === 0) continue;
+      const schemaName = relation.schema.toLowerCase();
+      const relationName = relation.name.toLowerCase();
       for (const column of relation.columns) {
-        const name = column.name.toLowerCase();
-        for (const rule of matching) {
-          if (matchesGlob(rule.column, name)) this.#add(relation.oid, column.number, classificationKey(rule), "direct");
+        for (const rule of byColumn(column.name)) {
+          if (matchesGlob(rule.schema, schemaName) && matchesGlob(rule.relation, relationName))
+            this.#add(relation.oid, column.number, classificationKey(rule), "direct");
         }
       }
     }
@@ -104,24 +101,28 @@ export class DatabaseBindings {
 
 const NONE: ReadonlyMap<string, Manner> = new Map();
 
+/** Large schemas have many columns and few names: each name is matched once. */
+function rulesByColumn(rules: readonly Classification[]): (column: string) => readonly Classification[] {
+  const known = new Map<string, readonly Classification[]>();
+  return (column) => {
+    let matching = known.get(column);
+    if (!matching) {
+      const name = column.toLowerCase();
+      known.set(column, (matching = rules.filter((rule) => matchesGlob(rule.column, name))));
+    }
+    return matching;
+  };
+}
+
 /** Columns of one name in relations that inherit from each other (partitions are such). */
 type Family = { oid: number; column: number }[][];
 
 function inheritanceFamilies(schema: Schema): Family[] {
-  const representative = new Map<number, number>();
-  const find = (oid: number): number => {
-    let at = oid;
-    for (let next = representative.get(at); next !== undefined && next !== at; next = representative.get(at)) at = next;
-    return at;
-  };
-  for (const relation of schema.relations) {
-    for (const parent of relation.parents) representative.set(find(relation.oid), find(parent));
-  }
-  if (representative.size === 0) return [];
+  const rootOf = disjointSets(schema);
   const families = new Map<number, Map<string, { oid: number; column: number }[]>>();
   for (const relation of schema.relations) {
-    const root = find(relation.oid);
-    if (root === relation.oid && ![...representative.values()].includes(root)) continue;
+    const root = rootOf(relation.oid);
+    if (root === undefined) continue;
     const columns = families.get(root) ?? new Map<string, { oid: number; column: number }[]>();
     families.set(root, columns);
     for (const column of relation.columns) {
@@ -131,4 +132,26 @@ function inheritanceFamilies(schema: Schema): Family[] {
     }
   }
   return [...families.values()].map((columns) => [...columns.values()].filter((same) => same.length > 1));
+}
+
+/** Union-find over parents, with halved paths: a relation's family by one of its oids; undefined: it has none. */
+function disjointSets(schema: Schema): (oid: number) => number | undefined {
+  const above = new Map<number, number>();
+  const find = (oid: number): number => {
+    let at = oid;
+    for (let next = above.get(at); next !== undefined && next !== at; next = above.get(at)) {
+      const after = above.get(next) ?? next;
+      above.set(at, after);
+      at = after;
+    }
+    return at;
+  };
+  for (const relation of schema.relations) {
+    for (const parent of relation.parents) {
+      const [a, b] = [find(relation.oid), find(parent)];
+      above.set(a, b);
+      above.set(b, b);
+    }
+  }
+  return (oid) => (above.has(oid) ? find(oid) : undefined);
 }

@@ -39,13 +39,24 @@ interface Growing {
   derived: Set<string>;
 }
 
-export function databaseIndex(schema: Schema, bindings: DatabaseBindings, lineage: Lineage): DatabaseIndex {
+/** Views are parsed: a turn (`yield`) after every few. */
+const VIEWS_A_TURN = 4;
+
+export function* databaseIndex(
+  schema: Schema,
+  bindings: DatabaseBindings,
+  lineage: Lineage,
+): Generator<void, DatabaseIndex> {
   const own = new Map(schema.relations.map((relation) => [relation.oid, ownClasses(relation, bindings)]));
   const everything = new Set(
     [...own.values()].flatMap((columns) => [...columns.values()].flatMap((c) => [...c.direct, ...c.derived])),
   );
   const views = schema.relations.filter((relation) => relation.viewDefinition !== "");
-  const lineages = views.map((view): [Relation, ViewLineage] => [view, lineage.origins(view)]);
+  const lineages: [Relation, ViewLineage][] = [];
+  for (const view of views) {
+    lineages.push([view, lineage.origins(view)]);
+    if (lineages.length % VIEWS_A_TURN === 0) yield;
+  }
   // views of views: classes flow until nothing is added; each pass follows one level
   for (let added = true; added;) {
     added = false;
