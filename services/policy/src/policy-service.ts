@@ -3,7 +3,7 @@
 import type { NatsConnection } from "@nats-io/transport-node";
 import { PolicyServiceService } from "@sallyport/proto/policy";
 import { eventsOfService } from "@sallyport/proto/subjects";
-import { AppError, followEvents, latency, service, tally } from "@sallyport/runtime";
+import { AppError, followEvents, latency, leaseMs, service, tally } from "@sallyport/runtime";
 import type { GrpcService, Runtime } from "@sallyport/runtime";
 import { authorize } from "./authorize.ts";
 import { checkStream } from "./check/check-stream.ts";
@@ -13,6 +13,9 @@ import { loadVerdictKey } from "./policy-config.ts";
 import { Analyser } from "./sql/analyser.ts";
 import { State } from "./state.ts";
 import { validateConfiguration } from "./validate.ts";
+
+/** How long `authorize` waits for a proof that it has seen everything: a busy machine is late, a partition stays. */
+const FRESH_WAIT_MS = 2_000;
 
 /** Opens the fold, waits until it has caught up, and gives the gRPC service that answers from it. */
 export async function openPolicyService(
@@ -53,9 +56,9 @@ export async function openPolicyService(
             durations.record(seconds);
           },
         }),
-      authorize: (request) => {
+      authorize: async (request) => {
         // These callers have no lease of their own: an answer from a stale fold would be one (I7).
-        if (performance.now() >= follower.freshUntil()) {
+        if (!(await follower.provenSince(performance.now() - leaseMs, FRESH_WAIT_MS))) {
           throw new AppError("unavailable", "policy.authorize", "the policy service has lost touch with the event log");
         }
         return authorize(request, { published: state.published, nowMs: Date.now(), timeZone });
