@@ -318,6 +318,11 @@ describe("classes spread", () => {
   });
 });
 
+test("a column that is of a class by its name and computed from another is masked whole", async () => {
+  observe(relation(41_002, "customers", [["phone"], ["email", TEXT, [1]]]));
+  expect(await actions([column(41_002, 2)])).toEqual(["redact"]);
+});
+
 describe("views", () => {
   const view = (oid: number, name: string, columns: string[], viewDefinition: string): Relation =>
     relation(
