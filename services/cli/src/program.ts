@@ -11,6 +11,7 @@ import { FORMATS } from "./output.ts";
 import { AppError } from "@sallyport/runtime";
 
 /** Turns a command's work into commander's action: gives it its context, prints its failure, sets the exit code. */
+// oxlint-disable-next-line typescript/no-unnecessary-type-parameters -- it is inferred from each command's own parameters
 export type Run = <Arguments extends unknown[]>(
   work: (context: Context, ...given: Arguments) => Promise<void> | void,
 ) => (...given: unknown[]) => Promise<void>;

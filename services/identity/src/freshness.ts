@@ -1,8 +1,6 @@
-import { setTimeout as delay } from "node:timers/promises";
 import { AppError, type EventFollower, leaseMs } from "@sallyport/runtime";
 
-const WAIT_MS = 1_000;
-const STEP_MS = 10;
+const WAIT_MS = 2_000;
 const FOLD_MS = 2_000;
 
 /** What the directory knows, and whether that is all there is (invariant I7: who cannot see withdrawals lets nobody in). */
@@ -19,12 +17,8 @@ export class Freshness {
 
   /** Waits a little for a proof of freshness; throws `unavailable` without one. Costs nothing when there is one. */
   async require(): Promise<void> {
-    for (let waited = 0; performance.now() >= this.#follower.freshUntil(); waited += STEP_MS) {
-      if (waited >= WAIT_MS) {
-        throw new AppError("unavailable", "identity.fresh", "the latest withdrawals cannot be seen; nobody is let in");
-      }
-      await delay(STEP_MS);
-    }
+    if (await this.#follower.provenSince(performance.now() - leaseMs, WAIT_MS)) return;
+    throw new AppError("unavailable", "identity.fresh", "the latest withdrawals cannot be seen; nobody is let in");
   }
 
   /**
@@ -32,10 +26,7 @@ export class Freshness {
    * process published it. Gives up after `FOLD_MS`.
    */
   async everythingBeforeNow(): Promise<void> {
-    const asked = performance.now();
-    for (let waited = 0; this.#follower.freshUntil() < asked + leaseMs && waited < FOLD_MS; waited += STEP_MS) {
-      await delay(STEP_MS);
-    }
+    await this.#follower.provenSince(performance.now(), FOLD_MS);
   }
 
   /** Until the own directory has folded an event that was just acknowledged. */

@@ -59,6 +59,11 @@ export const STEPS: readonly Step[] = [
         { since: since(scene) },
         (found) => found.length >= 3,
       );
+      expectThat(
+        exposed.length >= 3 && exposed.every((row) => row["shown"] === "masked"),
+        "everything was masked",
+        exposed,
+      );
       tell.rows(exposed);
     },
   },
@@ -115,13 +120,18 @@ export const STEPS: readonly Step[] = [
       tell.shows(refusal.message);
       ownRun.kill("SIGINT");
       await ownDone;
-      tell.rows(
-        await scene.log.askUntil(
-          `SELECT at, requester, statement, approver, outcome FROM approvals WHERE at >= {since:DateTime64(6)} ORDER BY at`,
-          { since: since(scene) },
-          (found) => found.filter((row) => row["outcome"] !== "pending").length >= 3,
-        ),
+      const outcomes = await scene.log.askUntil(
+        `SELECT at, requester, statement, approver, outcome FROM approvals WHERE at >= {since:DateTime64(6)} ORDER BY at`,
+        { since: since(scene) },
+        (found) => found.filter((row) => row["outcome"] !== "pending").length >= 3,
       );
+      const seen = outcomes.map((row) => row["outcome"]);
+      expectThat(
+        ["expired", "used", "withdrawn"].every((outcome) => seen.includes(outcome)),
+        "the log knows how each ended",
+        outcomes,
+      );
+      tell.rows(outcomes);
     },
   },
   {
@@ -184,13 +194,17 @@ export const STEPS: readonly Step[] = [
       );
       expectThat(refused.code !== 0, "the job's token is refused from now on", refused.out);
       tell.shows(refused.err.trimEnd());
-      tell.rows(
-        await scene.log.askUntil(
-          `SELECT at, principal, state, cause FROM sessions WHERE principal = 'user:contractor' AND at >= {since:DateTime64(6)} ORDER BY at`,
-          { since: since(scene) },
-          (found) => found.some((row) => row["cause"] === "revoked"),
-        ),
+      const ended = await scene.log.askUntil(
+        `SELECT at, principal, actors, state, cause FROM sessions WHERE principal = 'user:contractor' AND at >= {since:DateTime64(6)} ORDER BY at`,
+        { since: since(scene) },
+        (found) => found.some((row) => row["cause"] === "revoked"),
       );
+      expectThat(
+        ended.some((row) => row["cause"] === "revoked"),
+        "the log says why the session ended",
+        ended,
+      );
+      tell.rows(ended);
     },
   },
   {

@@ -8,6 +8,8 @@ export interface Teller extends Tell {
 
 const MAX_LINES = 24;
 const MAX_CELL = 72;
+/** Rows of more columns are shown one below the other. */
+const WIDE = 8;
 
 /** Prints the story; long answers are cut, and say so. */
 export function createTell(out: NodeJS.WriteStream): Teller {
@@ -25,6 +27,15 @@ export function createTell(out: NodeJS.WriteStream): Teller {
       if (rows.length === 0) return;
       const columns = Object.keys(rows[0]!);
       print.line(paint.dim("    the log says:"));
+      if (columns.length > WIDE) {
+        for (const row of rows) {
+          const filled = columns
+            .map((column) => [column, cell(row[column])] as const)
+            .filter(([, value]) => value !== "");
+          print.record(Object.fromEntries(filled));
+        }
+        return;
+      }
       print.rows(
         columns,
         rows.map((row) => columns.map((column) => cell(row[column]))),

@@ -38,6 +38,11 @@ export interface EventFollower {
   waitFor(seq: number, deadlineMs: number): Promise<boolean>;
   /** `performance.now()` up to which the state counts as fresh; compare with `performance.now()` */
   freshUntil(): number;
+  /**
+   * True once it is proven that everything acknowledged before `at` (`performance.now()`) is folded; false when that took
+   * longer than `deadlineMs`. A caller that needs a fresh state asks for `performance.now() - leaseMs`.
+   */
+  provenSince(at: number, deadlineMs: number): Promise<boolean>;
   /** resolves with the first proof that everything is folded */
   caughtUp: Promise<void>;
   stop(): Promise<void>;
@@ -68,6 +73,7 @@ class Follower implements EventFollower {
   readonly #matches: (subject: string) => boolean;
   readonly #barriers = new Barriers();
   readonly #waiters = new SequenceWaiters();
+  readonly #proofs = new SequenceWaiters();
   readonly #caughtUp = Promise.withResolvers<void>();
   readonly caughtUp = this.#caughtUp.promise;
   #folded: number;
@@ -97,6 +103,11 @@ class Follower implements EventFollower {
     return seq <= this.#folded ? Promise.resolve(true) : this.#waiters.wait(seq, deadlineMs);
   }
 
+  provenSince(at: number, deadlineMs: number): Promise<boolean> {
+    if (this.#stopped) return Promise.resolve(false);
+    return at <= this.#barriers.provenAt() ? Promise.resolve(true) : this.#proofs.wait(at, deadlineMs);
+  }
+
   start(): void {
     void this.#followReconnects();
     void this.#consume();
@@ -108,6 +119,7 @@ class Follower implements EventFollower {
     this.#stopped = true;
     clearTimeout(this.#timer);
     this.#waiters.cancel();
+    this.#proofs.cancel();
     const consumer = this.#dropConsumer();
     if (consumer && !this.#nc.isClosed())
       await jetStreamRequest(this.#nc, `CONSUMER.DELETE.${EVENTS_STREAM}.${consumer}`, {}, 250).catch(() => undefined);
@@ -194,7 +206,13 @@ class Follower implements EventFollower {
     this.#folded = seq;
     this.#progressAt = performance.now();
     this.#waiters.reached(seq);
-    if (this.#barriers.reached(seq)) this.#caughtUp.resolve();
+    this.#prove(seq);
+  }
+
+  #prove(seq: number): void {
+    if (!this.#barriers.reached(seq)) return;
+    this.#caughtUp.resolve();
+    this.#proofs.reached(this.#barriers.provenAt());
   }
 
   async #barrier(): Promise<void> {
@@ -227,7 +245,7 @@ class Follower implements EventFollower {
       return this.#die(`EVENTS begins at ${first}, but only ${this.#folded} was folded: events were removed unseen`);
     this.#incarnation = info.created;
     this.#barriers.add(asked, last);
-    if (this.#barriers.reached(this.#folded)) this.#caughtUp.resolve();
+    this.#prove(this.#folded);
     if (this.#folded >= last || performance.now() - this.#progressAt < stuckAfterMs) return;
     // Behind, and nothing comes: the consumer is gone, or the sequences up to `last` hold no message.
     const gone = await this.#nothingAfter(this.#folded);

@@ -22,6 +22,11 @@ export class Barriers {
     return proven;
   }
 
+  /** When the newest proof was asked for; nothing yet: minus infinity. */
+  provenAt(): number {
+    return this.#provenAt;
+  }
+
   freshUntil(): number {
     return this.#provenAt === Number.NEGATIVE_INFINITY ? 0 : this.#provenAt + leaseMs;
   }

@@ -3,7 +3,7 @@ interface Waiter {
   settle(reached: boolean): void;
 }
 
-/** Those who wait until a sequence has been folded. */
+/** Those who wait until a sequence has been folded, or a time has been proven. */
 export class SequenceWaiters {
   readonly #waiting = new Set<Waiter>();
 
