@@ -17,7 +17,8 @@ import {
 import type { RequestApprovalResponse } from "@sallyport/proto/approval";
 import type { SessionContext } from "@sallyport/proto/policy";
 import { DenyReason, type Hold as HeldForbid } from "@sallyport/proto/verdict";
-import { awaitAnswer, pause } from "./approval-wait.ts";
+import { awaitAnswer } from "./approval-wait.ts";
+import { Decisions, DECISIONS } from "./decisions.ts";
 import { digestOf } from "./digest.ts";
 import type { EdgeLimits } from "./edge.ts";
 import type { Completion, Gate, MaskedResult, Sink } from "./gate-interface.ts";
@@ -26,12 +27,12 @@ import type { Links } from "./links.ts";
 import { recordUnit, textOf } from "./unit-record.ts";
 import type { Decision, Deny, DenyKind, Forward, Held, Hold } from "./outcome.ts";
 import { Outbox } from "./outbox.ts";
-import { RECORD_BYTES } from "./recorder/batch.ts";
 import { utf8 } from "./recorder/facts.ts";
 import { FRAME_BYTES, type SessionRecorder } from "./recorder/session-recorder.ts";
 import type { CommandTrace, EdgeTelemetry } from "./telemetry.ts";
+import type { GateForward, GateHold } from "./ticket.ts";
 import type { AdmissionUnit, CommandContext, LiteralLexer } from "./unit.ts";
-import { outcomeOf, VerdictCache, VerdictEntry } from "./verdict-cache.ts";
+import type { VerdictEntry } from "./verdict-cache.ts";
 
 /** What the gate needs of the session that it belongs to. */
 export interface GatedSession {
@@ -62,40 +63,6 @@ export interface GateParts {
   log: Logger;
 }
 
-const LEASE_WAIT_MS = 1000;
-const CHECK_MS = 2000;
-const RETRY_MS = 50;
-/** Times that one command is decided anew because the world moved meanwhile. */
-const DECISIONS = 4;
-const NO_CONTEXT: CommandContext = { searchPath: [], role: "", settings: {}, named: [], schemaTouched: false };
-
-/** A command from its arrival on. */
-interface Ticket {
-  readonly command: number;
-  readonly unit: AdmissionUnit;
-  readonly arrivedAt: number;
-  readonly trace: CommandTrace | undefined;
-}
-
-/** A grant that the decision uses. */
-interface Grant {
-  readonly approvalId: string;
-  readonly digest: Buffer;
-  readonly asOf: number;
-}
-
-interface GateForward extends Forward {
-  readonly verdict: VerdictEntry;
-  readonly ticket: Ticket;
-  readonly grant: Grant | undefined;
-  readonly contextVersion: number;
-}
-
-interface GateHold extends Hold {
-  readonly verdict: VerdictEntry;
-  readonly ticket: Ticket;
-}
-
 interface Admission {
   decision: GateForward;
   readonly answer: (outcome: Decision) => void;
@@ -119,11 +86,9 @@ export class SessionGate implements Gate {
   private readonly parts: GateParts;
   private readonly recorder: SessionRecorder;
   private readonly outbox: Outbox;
-  private readonly cache: VerdictCache;
+  private readonly decisions: Decisions;
   private readonly running = new Map<number, Running>();
   private readonly admissions: Admission[] = [];
-  private current: CommandContext = NO_CONTEXT;
-  private contextVersion = 0;
   private deciding = false;
   /** nothing is admitted any more */
   private ended = false;
@@ -136,8 +101,7 @@ export class SessionGate implements Gate {
     this.parts = parts;
     this.recorder = parts.recorder;
     this.outbox = new Outbox(parts.recorder, parts.sink);
-    this.cache = new VerdictCache(parts.literals);
-    parts.telemetry.caches.add(this.cache);
+    this.decisions = new Decisions(parts);
   }
 
   get pressed(): boolean {
@@ -149,153 +113,24 @@ export class SessionGate implements Gate {
   }
 
   setContext(context: CommandContext): void {
-    if (context === this.current) return;
-    const same = JSON.stringify(context) === JSON.stringify(this.current);
-    this.current = context;
-    if (same) return;
-    this.contextVersion++;
-    this.cache.clear();
+    this.decisions.setContext(context);
   }
 
   /** The session's verdicts are worth nothing any more (its principal was read anew). */
   forget(): void {
-    this.contextVersion++;
-    this.cache.clear();
+    this.decisions.forget();
   }
 
   // ---- decide
 
   decide(unit: AdmissionUnit): Decision | Promise<Decision> {
-    const { leases, scope, session, telemetry } = this.parts;
-    const ticket: Ticket = {
+    this.bytesFromClient += unit.text.length;
+    return this.decisions.decide({
       command: ++this.commands,
       unit,
       arrivedAt: unit.arrivedAt ?? performance.now(),
-      trace: telemetry.beginCommand(),
-    };
-    this.bytesFromClient += unit.text.length;
-    if (this.ended) return this.unavailable(ticket, "The session is ending.");
-    const tooLong = this.tooLong(unit);
-    if (tooLong !== undefined) {
-      return this.refuse(ticket, "policy", DenyReason.DENY_REASON_NOT_UNDERSTOOD, tooLong);
-    }
-    if (session.rereading === undefined && leases.valid()) {
-      const entry = this.cache.find(unit, scope.newest);
-      if (entry !== undefined) return this.decision(ticket, entry, undefined);
-    }
-    return this.ask(ticket, undefined);
-  }
-
-  private tooLong(unit: AdmissionUnit): string | undefined {
-    const { textBytes, unitBytes } = this.parts.limits;
-    if (unit.text.length > textBytes) {
-      return `The command is too long: ${unit.text.length} bytes, at most ${textBytes} can be decided and recorded.`;
-    }
-    let bytes = unit.text.length;
-    for (const parameter of unit.parameters ?? []) bytes += 16 + (parameter.value?.length ?? 0);
-    return bytes > unitBytes
-      ? `The command's parameters are too long: ${bytes} bytes, at most ${unitBytes} can be recorded.`
-      : undefined;
-  }
-
-  /** Asks `policy` until it has seen everything that matters. Never rejects: what cannot be decided is denied (I4). */
-  private async ask(ticket: Ticket, grant: Grant | undefined): Promise<Decision> {
-    const { leases, scope, session } = this.parts;
-    try {
-      const deadline = performance.now() + LEASE_WAIT_MS + CHECK_MS;
-      for (let round = 0; round < DECISIONS; round++) {
-        if (!(await leases.whenValid(LEASE_WAIT_MS))) break;
-        if (session.rereading !== undefined) await session.rereading;
-        const version = this.contextVersion;
-        const entry = await this.check(ticket, grant, deadline);
-        if (this.ended) return this.unavailable(ticket, "The session is ending.");
-        // the world moved while policy was asked
-        if (!entry.usable(scope.newest) || version !== this.contextVersion) continue;
-        if (grant === undefined) this.cache.add(ticket.unit, entry);
-        return this.decision(ticket, entry, grant);
-      }
-      return this.unavailable(
-        ticket,
-        "The gateway cannot be sure of its rules right now, so nothing is let through. Try again.",
-      );
-    } catch (error) {
-      const known = AppError.from(error, "edge.decide");
-      if (known.code === "internal") this.parts.log.error({ err: known, session: session.id }, "cannot decide");
-      return this.unavailable(ticket, `The gateway could not decide this command: ${known.message}.`);
-    }
-  }
-
-  /** One verdict. A stream that broke is asked again within the deadline: a check has no effect. */
-  private async check(ticket: Ticket, grant: Grant | undefined, deadline: number): Promise<VerdictEntry> {
-    const { links, scope, session } = this.parts;
-    const { searchPath, role, settings, named, schemaTouched } = this.current;
-    const { unit } = ticket;
-    for (;;) {
-      const deadlineMs = Math.min(CHECK_MS, Math.ceil(deadline - performance.now()));
-      if (deadlineMs <= 0) throw new AppError("deadline", "edge.check", "no verdict in time");
-      try {
-        const signed = await links.policy.check({
-          session: session.context(),
-          command: {
-            protocol: session.protocol,
-            unit: unit.unit,
-            text: unit.text.toString("utf8"),
-            searchPath: [...searchPath],
-            role,
-            settings: { ...settings },
-            named: [...named],
-            schemaTouched,
-            approvalId: grant?.approvalId ?? "",
-            digest: grant?.digest ?? Buffer.alloc(0),
-          },
-          minAsOf: Math.max(scope.newest, grant?.asOf ?? 0),
-          deadlineMs,
-          ...(ticket.trace === undefined ? {} : { traceparent: ticket.trace.traceparent }),
-        });
-        return new VerdictEntry(signed);
-      } catch (error) {
-        if (!(error instanceof AppError) || error.code !== "unavailable") throw error;
-        await pause(RETRY_MS, session.signal);
-        if (session.signal.aborted) throw error;
-      }
-    }
-  }
-
-  private decision(ticket: Ticket, verdict: VerdictEntry, grant: Grant | undefined): Decision {
-    ticket.trace?.decided();
-    const { command, unit } = ticket;
-    const outcome = outcomeOf(verdict);
-    this.parts.telemetry.decided(outcome);
-    if (verdict.signed !== undefined && verdict.signed.verdict.length > RECORD_BYTES - 1024) {
-      return this.refuse(
-        ticket,
-        "policy",
-        DenyReason.DENY_REASON_NOT_UNDERSTOOD,
-        "The command is too complex for its decision to be recorded.",
-      );
-    }
-    if (outcome === "forward") {
-      const approvalId = grant?.approvalId ?? "";
-      const { contextVersion } = this;
-      const forward: GateForward = { outcome, command, unit, verdict, approvalId, ticket, grant, contextVersion };
-      return forward;
-    }
-    if (outcome === "hold" && grant === undefined) {
-      const hold: GateHold = { outcome, command, unit, verdict, holds: verdict.holds, ticket };
-      return hold;
-    }
-    const message = verdict.message !== "" ? verdict.message : sentenceOf(verdict.reason);
-    const approvalId = grant?.approvalId ?? "";
-    return { outcome: "deny", kind: "policy", command, unit, verdict, reason: verdict.reason, message, approvalId };
-  }
-
-  private unavailable(ticket: Ticket, message: string): Deny {
-    return this.refuse(ticket, "unavailable", DenyReason.DENY_REASON_UNSPECIFIED, message);
-  }
-
-  private refuse(ticket: Ticket, kind: DenyKind, reason: DenyReason, message: string, approvalId = ""): Deny {
-    this.parts.telemetry.decided(kind === "unavailable" ? "unavailable" : "deny");
-    return { outcome: "deny", kind, command: ticket.command, unit: ticket.unit, reason, message, approvalId };
+      trace: this.parts.telemetry.beginCommand(),
+    });
   }
 
   // ---- record → forward
@@ -345,7 +180,8 @@ export class SessionGate implements Gate {
         this.admissions.shift();
         continue;
       }
-      const current = decision.contextVersion === this.contextVersion && decision.verdict.usable(scope.newest);
+      const current =
+        decision.contextVersion === this.decisions.contextVersion && decision.verdict.usable(scope.newest);
       if (!current || !leases.valid()) {
         void this.decideAgain(admission);
         return;
@@ -373,8 +209,8 @@ export class SessionGate implements Gate {
     const { ticket, grant } = admission.decision;
     const again: Decision =
       ++admission.decisions > DECISIONS
-        ? this.unavailable(ticket, "The rules change too quickly to decide this command. Try again.")
-        : await this.ask(ticket, grant);
+        ? this.decisions.unavailable(ticket, "The rules change too quickly to decide this command. Try again.")
+        : await this.decisions.ask(ticket, grant);
     this.deciding = false;
     if (this.ended) return;
     this.guard(() => {
@@ -427,7 +263,7 @@ export class SessionGate implements Gate {
     const digest = digestOf(unit, {
       connection: session.connection,
       database: session.database,
-      context: this.current,
+      context: this.decisions.context,
     });
     try {
       const { text } = textOf(unit);
@@ -460,7 +296,7 @@ export class SessionGate implements Gate {
       const known = AppError.from(error, "edge.hold");
       this.parts.log.warn({ err: known, session: session.id }, "cannot ask for approval");
       const message = `This needs approval, and approval cannot be asked for right now: ${known.message}.`;
-      return { ...this.refuse(ticket, "unavailable", DenyReason.DENY_REASON_UNSPECIFIED, message), verdict };
+      return { ...this.decisions.refuse(ticket, "unavailable", DenyReason.DENY_REASON_UNSPECIFIED, message), verdict };
     }
   }
 
@@ -471,7 +307,7 @@ export class SessionGate implements Gate {
     const cancelled = signal === undefined ? session.signal : AbortSignal.any([session.signal, signal]);
     const answered = await awaitAnswer(links.approval, approvalId, held.expiresAtMs, cancelled);
     const refused = (kind: DenyKind, message: string): Deny => ({
-      ...this.refuse(ticket, kind, DenyReason.DENY_REASON_NOT_APPROVED, message, approvalId),
+      ...this.decisions.refuse(ticket, kind, DenyReason.DENY_REASON_NOT_APPROVED, message, approvalId),
       verdict,
     });
     switch (answered.answer) {
@@ -493,7 +329,7 @@ export class SessionGate implements Gate {
     }
     try {
       const used = await links.approval.use({ approvalId, sessionId: session.id, command: ticket.command, digest });
-      const decision = await this.ask(ticket, { approvalId, digest, asOf: used.asOf });
+      const decision = await this.decisions.ask(ticket, { approvalId, digest, asOf: used.asOf });
       // a hold cannot come back: with a grant it is a denial
       return decision.outcome === "hold" ? refused("not-approved", decision.verdict.message) : decision;
     } catch (error) {
@@ -599,8 +435,7 @@ export class SessionGate implements Gate {
     if (this.ended) return;
     this.abandon();
     this.ended = true;
-    this.cache.clear();
-    this.parts.telemetry.caches.delete(this.cache);
+    this.decisions.end();
   }
 
   /** Records what is open as unknown: it was forwarded, and nobody saw the end of it. */
@@ -628,24 +463,5 @@ export class SessionGate implements Gate {
     } catch (error) {
       this.parts.session.fault(error);
     }
-  }
-}
-
-function sentenceOf(reason: DenyReason): string {
-  switch (reason) {
-    case DenyReason.DENY_REASON_POLICY:
-      return "A rule forbids this.";
-    case DenyReason.DENY_REASON_NOT_PERMITTED:
-      return "No rule allows this.";
-    case DenyReason.DENY_REASON_NOT_UNDERSTOOD:
-      return "This command cannot be understood, so it is not let through.";
-    case DenyReason.DENY_REASON_UNSAFE_SETTING:
-      return "A setting of this session makes its commands ambiguous, so they are not let through.";
-    case DenyReason.DENY_REASON_EVALUATION_ERROR:
-      return "A rule could not be evaluated, so the command is not let through.";
-    case DenyReason.DENY_REASON_NOT_APPROVED:
-      return "This command was not approved.";
-    default:
-      return "This is not allowed.";
   }
 }

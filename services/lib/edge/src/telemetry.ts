@@ -13,7 +13,6 @@ import {
 } from "@opentelemetry/api";
 import { gauge, latency, tally, traceIdOf, traceparentOf, type Tally } from "@sallyport/runtime";
 import type { Lane } from "./recorder/lane.ts";
-import type { VerdictCache } from "./verdict-cache.ts";
 
 /** One in so many goes into a histogram: recording each would cost more than it tells. */
 const SAMPLE_EVERY = 8;
@@ -78,7 +77,6 @@ export class CommandTrace {
 type Outcome = "forward" | "hold" | "deny" | "unavailable";
 
 export class EdgeTelemetry {
-  readonly caches = new Set<VerdictCache>();
   private readonly tracer: Tracer | undefined;
   private readonly counters: Record<"commands" | "refused" | "opened", Tally> | undefined;
   private readonly maskedCells: Tally | undefined;
