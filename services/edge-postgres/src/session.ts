@@ -46,7 +46,8 @@ export async function serveClient(place: SessionPlace, raw: Socket, handshake: H
     const negotiated = await negotiate(raw, { secureContext: place.secureContext, signal: inTime });
     if (negotiated.kind === "cancel") {
       place.edge.cancels.request(negotiated.processId, negotiated.secret, clientAddress);
-      return raw.destroy() as unknown as void;
+      raw.destroy();
+      return;
     }
     socket = negotiated.socket;
     const request = admitted(place, negotiated);

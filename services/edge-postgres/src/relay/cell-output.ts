@@ -1,5 +1,7 @@
 import type { CellOutput } from "@sallyport/edge";
 
+const SHORT = 32;
+
 /** Where masked messages are built. A buffer that was taken is never written again: it is on its way to the client. */
 export class GrowingOutput implements CellOutput {
   bytes: Buffer;
@@ -17,9 +19,13 @@ export class GrowingOutput implements CellOutput {
   }
 
   copy(source: Buffer, start: number, end: number): void {
-    this.reserve(end - start);
-    source.copy(this.bytes, this.at, start, end);
-    this.at += end - start;
+    const length = end - start;
+    this.reserve(length);
+    const { bytes, at } = this;
+    // A call into the runtime costs more than a few bytes do.
+    if (length < SHORT) for (let i = 0; i < length; i++) bytes[at + i] = source[start + i] as number;
+    else source.copy(bytes, at, start, end);
+    this.at = at + length;
   }
 
   append(bytes: Buffer): void {
@@ -28,8 +34,17 @@ export class GrowingOutput implements CellOutput {
 
   int32(value: number): void {
     this.reserve(4);
-    this.bytes.writeInt32BE(value, this.at);
+    this.putInt32(value, this.at);
     this.at += 4;
+  }
+
+  /** Over what stands at `at`. */
+  putInt32(value: number, at: number): void {
+    const { bytes } = this;
+    bytes[at] = value >>> 24;
+    bytes[at + 1] = value >>> 16;
+    bytes[at + 2] = value >>> 8;
+    bytes[at + 3] = value;
   }
 
   byte(value: number): void {

@@ -14,6 +14,7 @@ import {
   decodeQuery,
   isBinary,
 } from "../wire/frontend.ts";
+import { WireFault } from "../wire/fault.ts";
 import { Frontend, type MessageTable } from "../wire/message-table.ts";
 import { Handing, MessageSplitter } from "../wire/splitter.ts";
 import type { BackendState } from "./backend-state.ts";
@@ -66,6 +67,7 @@ interface Pending {
   question(command: Command, decision: Forward): Question;
 }
 
+const READ_AHEAD = 64 * 1024;
 const FLUSH = serialize.flush();
 const SYNC = serialize.sync();
 
@@ -78,6 +80,7 @@ export class ClientSide {
   readonly #parts: ClientSideParts;
   readonly #splitter: MessageSplitter;
   readonly #chunks: Buffer[] = [];
+  #waitingBytes = 0;
   /** Something is under way that the next message has to wait for. */
   #busy = false;
   /** The message at hand is to be looked at again. */
@@ -108,9 +111,12 @@ export class ClientSide {
   /** The client has said goodbye. */
   terminating = false;
 
-  /** More may be read from the client. */
+  /**
+   * More may be read from the client. A little is read ahead while something is under way: a client that goes away is
+   * noticed only while it is read.
+   */
   get thirsty(): boolean {
-    return !this.#busy && this.#chunks.length === 0 && !this.#stuck && !this.#ended;
+    return !this.#ended && !this.#stuck && this.#waitingBytes < READ_AHEAD;
   }
 
   get #stuck(): boolean {
@@ -122,9 +128,15 @@ export class ClientSide {
     return this.#held !== undefined;
   }
 
+  /** Asks the target for the session's state before the client's first command. */
+  start(): void {
+    this.#askState();
+  }
+
   take(chunk: Buffer): void {
     if (this.#ended) return;
     this.#chunks.push(chunk);
+    this.#waitingBytes += chunk.length;
     this.resume();
   }
 
@@ -199,13 +211,14 @@ export class ClientSide {
           if (this.#splitter.next() === "more") {
             const chunk = this.#chunks.shift();
             if (chunk === undefined) break;
+            this.#waitingBytes -= chunk.length;
             this.#arrivedAt = performance.now();
             this.#splitter.push(chunk);
             continue;
           }
         }
         this.#again = false;
-        this.#message();
+        this.#oneMessage();
       }
       this.#parts.outbox.flush();
     } catch (error) {
@@ -218,6 +231,17 @@ export class ClientSide {
     if (this.#ended) return;
     this.#ended = true;
     this.#parts.needs.broken(error);
+  }
+
+  #oneMessage(): void {
+    try {
+      this.#message();
+    } catch (error) {
+      // A text in another encoding is the command's fault, not the session's.
+      if (!(error instanceof WireFault) || error.sqlstate !== "22021") throw error;
+      const report = { severity: "ERROR", sqlstate: error.sqlstate, message: error.message } as const;
+      this.#answer(encodeReport(report), 0, this.#splitter.type === Frontend.query);
+    }
   }
 
   #message(): void {

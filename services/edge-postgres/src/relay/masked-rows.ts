@@ -116,7 +116,7 @@ function build(
       const lengthAt = out.at;
       out.int32(0);
       const written = writeCell(execution, index, bytes, cell, cell + length, out, remote);
-      out.bytes.writeInt32BE(written.length, lengthAt);
+      out.putInt32(written.length, lengthAt);
       if (written.changed) maskedCells += 1;
       from = cell + length;
       changed = true;
@@ -125,7 +125,7 @@ function build(
     if (!changed) continue;
     out.copy(bytes, from, next);
     from = next;
-    out.bytes.writeUInt32BE(out.at - header - 1, header + 1);
+    out.putInt32(out.at - header - 1, header + 1);
   }
   out.copy(bytes, from, end);
   return { bytes: out.taken(), rows, maskedCells };

@@ -81,6 +81,16 @@ describe("simple queries", () => {
     client.end();
   });
 
+  test("a text that is not UTF-8 is refused, and the session lives on", async () => {
+    const client = await login();
+    client.send(Buffer.from([0x51, 0, 0, 0, 15, ...Buffer.from("SELECT '"), 0xff, 0x27, 0]));
+    const answer = await client.until("Z");
+    expect(typesOf(answer)).toBe("EZ");
+    expect(reportsOf(answer)[0]).toMatchObject({ C: "22021" });
+    expect(rowsOf(await client.query("SELECT 1"))).toEqual([["1"]]);
+    client.end();
+  });
+
   test("input in single bytes is read the same", async () => {
     const client = await login();
     for (const byte of serialize.query("SELECT 'bytes'")) {

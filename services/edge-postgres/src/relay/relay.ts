@@ -121,6 +121,7 @@ export class Relay {
     else if (client.destroyed) this.#clientGone();
     else if (target.socket.destroyed) this.#targetGone();
     else {
+      this.#client.start();
       client.resume();
       target.socket.resume();
     }
@@ -187,7 +188,7 @@ export class Relay {
     if (this.#ending) return;
     this.#ending = true;
     const { client, session, target } = this.#parts;
-    const mayTell = this.#target.atBoundary;
+    const mayTell = this.#target.atBoundary && !this.#target.saidFatal;
     const running = this.#running() !== 0;
     this.#client.end();
     this.#target.end();

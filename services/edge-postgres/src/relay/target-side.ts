@@ -60,6 +60,8 @@ type Step = void | Promise<void>;
 export class TargetSide {
   /** A promise is under way: the chunk is not used up. */
   busy = false;
+  /** The target has told the client why it ends. */
+  saidFatal = false;
   readonly #parts: TargetSideParts;
   readonly #splitter = new MessageSplitter(backendTable);
   readonly #chunks: Buffer[] = [];
@@ -409,6 +411,8 @@ export class TargetSide {
     const { backend, news } = this.#parts;
     const fields = decodeFields(bytes, start + 5, end);
     const { dropped } = backend;
+    const severity = fields.get("V") ?? fields.get("S");
+    if (severity === "FATAL" || severity === "PANIC") this.saidFatal = true;
     news.copyInEnded();
     if (question?.denial !== undefined) {
       this.#release(question.deniedCommand ?? 0, question.denial);
