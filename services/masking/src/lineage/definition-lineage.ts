@@ -112,6 +112,8 @@ export class DefinitionLineage implements Lineage {
   }
 
   #from(item: Node, ctes: Ctes, depth: number): Source[] {
+    if ("RangeTableSample" in item && item.RangeTableSample.relation)
+      return this.#from(item.RangeTableSample.relation, ctes, depth + 1);
     if ("RangeVar" in item) return [this.#relation(item.RangeVar, ctes)];
     if ("RangeSubselect" in item) return [this.#subselect(item.RangeSubselect, ctes, depth)];
     if ("JoinExpr" in item) return this.#join(item.JoinExpr, ctes, depth);

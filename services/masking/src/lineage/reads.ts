@@ -29,6 +29,8 @@ export function readsOf(tree: unknown, userFunctions: UserFunctions): Reads {
   });
   visit(tree, (kind, node) => {
     if (kind === "RangeVar") {
+      // `relation` of other nodes holds a node with its kind, which is seen by itself
+      if (node["relname"] === undefined) return;
       const name = text(node["relname"]);
       const schema = node["schemaname"] === undefined ? undefined : text(node["schemaname"]);
       if (schema !== undefined || !ctes.has(name)) reads.relations.push({ schema, name });
