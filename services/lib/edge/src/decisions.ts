@@ -156,7 +156,6 @@ export class Decisions {
   }
 
   private decision(ticket: Ticket, verdict: VerdictEntry, grant: Grant | undefined): Decision {
-    ticket.trace?.decided();
     const { command, unit } = ticket;
     const outcome = outcomeOf(verdict);
     this.parts.telemetry.decided(outcome);
@@ -171,13 +170,16 @@ export class Decisions {
     if (outcome === "forward") {
       const approvalId = grant?.approvalId ?? "";
       const { contextVersion } = this;
+      ticket.trace?.decided(outcome);
       const forward: GateForward = { outcome, command, unit, verdict, approvalId, ticket, grant, contextVersion };
       return forward;
     }
     if (outcome === "hold" && grant === undefined) {
+      ticket.trace?.decided(outcome);
       const hold: GateHold = { outcome, command, unit, verdict, holds: verdict.holds, ticket };
       return hold;
     }
+    ticket.trace?.denied();
     const message = verdict.message !== "" ? verdict.message : sentenceOf(verdict.reason);
     const approvalId = grant?.approvalId ?? "";
     return { outcome: "deny", kind: "policy", command, unit, verdict, reason: verdict.reason, message, approvalId };
@@ -188,6 +190,7 @@ export class Decisions {
   }
 
   refuse(ticket: Ticket, kind: DenyKind, reason: DenyReason, message: string, approvalId = ""): Deny {
+    ticket.trace?.denied();
     this.parts.telemetry.decided(kind === "unavailable" ? "unavailable" : "deny");
     return { outcome: "deny", kind, command: ticket.command, unit: ticket.unit, reason, message, approvalId };
   }

@@ -230,6 +230,7 @@ export class SessionGate implements Gate {
     for (const admission of this.admissions) {
       if (admission.dropped) continue;
       admission.dropped = true;
+      admission.decision.ticket.trace?.completed(CommandCompleted_Status.STATUS_CANCELLED);
       this.recordCompleted(admission.decision.command, undefined, {
         status: CommandCompleted_Status.STATUS_CANCELLED,
       });

@@ -23,7 +23,7 @@ export interface TelemetrySettings {
   tracer?: Tracer;
 }
 
-/** Spans `decide`, `record`, `forward`, `mask` under one `command`. */
+/** Spans `decide`, `hold`, `record`, `forward`, `mask` under one `command`. */
 export class CommandTrace {
   readonly traceId: Uint8Array;
   readonly traceparent: string;
@@ -31,6 +31,7 @@ export class CommandTrace {
   private readonly parent: Context;
   private readonly root: Span;
   private step: Span;
+  private ended = false;
 
   constructor(tracer: Tracer, root: Span) {
     this.tracer = tracer;
@@ -46,8 +47,12 @@ export class CommandTrace {
     return context.with(this.parent, call);
   }
 
-  decided(): void {
-    this.next("record");
+  decided(outcome: "forward" | "hold"): void {
+    this.next(outcome === "hold" ? "hold" : "record");
+  }
+
+  denied(): void {
+    this.end("deny");
   }
 
   recorded(): void {
@@ -63,8 +68,15 @@ export class CommandTrace {
   }
 
   completed(status: number): void {
-    this.step.end();
     this.root.setAttribute("sallyport.status", status);
+    this.end("forward");
+  }
+
+  private end(outcome: string): void {
+    if (this.ended) return;
+    this.ended = true;
+    this.step.end();
+    this.root.setAttribute("sallyport.verdict", outcome);
     this.root.end();
   }
 

@@ -1,5 +1,6 @@
 /** A live session on a bus in memory, with neighbours and a world that the test commands. */
 import { PassThrough } from "node:stream";
+import type { Tracer } from "@opentelemetry/api";
 import { pino } from "pino";
 import { Event } from "@sallyport/proto/event";
 import type { Principal } from "@sallyport/proto/principal";
@@ -45,6 +46,7 @@ export interface TestSettings {
   limits?: Partial<EdgeLimits>;
   links?: Partial<Links>;
   literals?: LiteralLexer;
+  tracer?: Tracer;
 }
 
 export async function testPlace(settings: TestSettings = {}): Promise<TestPlace> {
@@ -53,7 +55,12 @@ export async function testPlace(settings: TestSettings = {}): Promise<TestPlace>
   const registry = new Registry();
   const leases = await Leases.open(world, registry);
   const links = { ...recordingOnlyLinks(new Map()), ...settings.links };
-  const telemetry = new EdgeTelemetry({}, "test", recording.lane, () => registry.size);
+  const telemetry = new EdgeTelemetry(
+    settings.tracer === undefined ? {} : { tracer: settings.tracer },
+    "test",
+    recording.lane,
+    () => registry.size,
+  );
   const options = { edge: "edge-test-1", protocol: "test", gatewayVersion: "0", durability: "process" } as EdgeOptions;
   if (settings.literals !== undefined) options.literals = settings.literals;
   const limits = { ...EDGE_LIMITS, ...settings.limits };

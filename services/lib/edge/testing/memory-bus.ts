@@ -19,11 +19,14 @@ export class MemoryBus implements BatchPublisher {
   onConnection: (connected: boolean) => void = () => {};
   /** every publication, repeats included */
   readonly published: Published[] = [];
+  /** of batches with a traced command in them */
+  readonly traces: string[] = [];
   /** acknowledges by itself, in the next turn */
   automatic = false;
   private answered = 0;
 
-  publish(no: number, bytes: Buffer): void {
+  publish(no: number, bytes: Buffer, traceparent: string): void {
+    if (traceparent !== "") this.traces.push(traceparent);
     this.published.push({ no, bytes: Buffer.from(bytes) });
     if (this.automatic) setImmediate(() => this.ack(no));
   }
