@@ -41,13 +41,13 @@ export function auditService(parts: AuditParts): GrpcService {
         const reader = await readerOf(parts.callers, call);
         if (request.sessionId === "") throw new AppError("invalid-input", "audit.replay", "A session's id is needed.");
         await sayReplayed(parts, reader, request.sessionId, false);
-        yield* replay(parts.clickhouse.work, request.sessionId, request.fromSeq, reader);
+        yield* replay(parts.clickhouse.read, request.sessionId, request.fromSeq, reader);
       },
       tail: async function* (request, call) {
         const reader = await readerOf(parts.callers, call);
         await sayReplayed(parts, reader, request.sessionId, true);
         yield* tail(
-          parts.clickhouse.work,
+          parts.clickhouse.read,
           parts.growth,
           request.sessionId,
           reader,
@@ -125,7 +125,7 @@ async function listSessions(parts: AuditParts, request: ListSessionsRequest, rea
   if (request.live) conditions.push("state = 'open'");
   const limit = Math.min(request.limit === 0 ? 100 : request.limit, MAX_SESSIONS);
   const started = performance.now();
-  const rows = await parts.clickhouse.work.rows<SessionRow>(
+  const rows = await parts.clickhouse.read.rows<SessionRow>(
     `SELECT session_id, principal, actors, connection, protocol, toUnixTimestamp64Milli(at) AS opened, if(state = 'lost' OR isNull(closed_at), 0, toUnixTimestamp64Milli(assumeNotNull(closed_at))) AS closed,
        state, commands, denied, held, client_address, cause
      FROM log.sessions WHERE ${conditions.join(" AND ")} ORDER BY at DESC LIMIT ${limit}`,

@@ -23,10 +23,10 @@ export function statusReader(parts: {
       const frames = Array.from({ length: parts.partitions }, (_, n) => framesStream(n));
       const infos = await Promise.all([EVENTS_STREAM, ...frames].map((name) => manager.streams.info(name)));
       const behind = infos.map((info) => Math.max(0, info.state.last_seq - parts.progress.committed(info.config.name)));
-      const [counts] = await parts.clickhouse.work.rows<{ records: number }>(
+      const [counts] = await parts.clickhouse.read.rows<{ records: number }>(
         "SELECT count() AS records FROM storage.event_log",
       );
-      const [gaps] = await parts.clickhouse.work.rows<{ gaps: number }>(
+      const [gaps] = await parts.clickhouse.read.rows<{ gaps: number }>(
         "SELECT countIf(kind = 'gap-found') AS gaps FROM storage.event_facts FINAL WHERE kind = 'gap-found'",
       );
       const lagMessages = behind.reduce((sum, n) => sum + n, 0);

@@ -15,8 +15,10 @@ import { literal } from "./literal.ts";
 export interface ClickHouse {
   /** for inserting into `event_log` and reading its position */
   readonly ingest: Session;
-  /** for projections, checks and the service's own questions */
+  /** for migrations, projections and checks: long statements */
   readonly work: Session;
+  /** for the service's own questions, while someone waits for them */
+  readonly read: Session;
   /** A connection for one question of a person: nothing can be written on it, and its limits cannot be changed. */
   person(
     database: string,
@@ -75,19 +77,23 @@ async function openEmbedded(folder: string): Promise<ClickHouse> {
   const open = (spool: string): ClickHouseClient => clientOver(createChdbBytesConnection(data, join(folder, spool)));
   const ingestClient = open("spool");
   const workClient = open("spool-work");
+  const readClient = open("spool-read");
   const ingest = sessionOf(ingestClient);
   const work = sessionOf(workClient);
+  const read = sessionOf(readClient);
   await setAll(ingest, INGEST_SETTINGS);
   await setAll(work, WORK_SETTINGS);
+  await setAll(read, WORK_SETTINGS);
   const [{ version } = { version: "" }] = await work.rows<{ version: string }>("SELECT version() AS version");
   return {
     ingest,
     work,
+    read,
     embedded: true,
     version: `${version} embedded`,
     person: (database, limits, parameters) => embeddedPerson(data, database, limits, parameters),
     close: async () => {
-      await Promise.allSettled([ingestClient.close(), workClient.close()]);
+      await Promise.allSettled([ingestClient.close(), workClient.close(), readClient.close()]);
     },
   };
 }
@@ -98,9 +104,10 @@ function clientOver(connection: Connection<Readable>): ClickHouseClient {
 }
 
 async function setAll(session: Session, settings: Readonly<Record<string, number | string>>): Promise<void> {
-  for (const [name, value] of Object.entries(settings)) {
-    await session.run(`SET ${name} = ${typeof value === "number" ? value : literal(value)}`);
-  }
+  const parts = Object.entries(settings).map(
+    ([name, value]) => `${name} = ${typeof value === "number" ? value : literal(value)}`,
+  );
+  if (parts.length > 0) await session.run(`SET ${parts.join(", ")}`);
 }
 
 /** A parameter's value is read like a TabSeparated field; over HTTP the client does this. */
@@ -119,8 +126,8 @@ async function embeddedPerson(
     const session = sessionOf(client);
     await session.run(`USE ${database}`);
     await setAll(session, limits);
-    for (const [name, value] of Object.entries(parameters))
-      await session.run(`SET param_${name} = ${literal(escaped(value))}`);
+    const values = Object.entries(parameters).map(([name, value]) => [`param_${name}`, escaped(value)] as const);
+    await setAll(session, Object.fromEntries(values));
     await session.run("SET readonly = 1");
   } catch (error) {
     await client.close();
@@ -149,6 +156,8 @@ async function openServer(location: { url: string; user?: string; password?: str
   return {
     ingest: sessionOf(ingestClient),
     work,
+    // a server lets them run beside each other
+    read: work,
     embedded: false,
     version: `${version} server`,
     person: async (database, limits, parameters) => {

@@ -50,9 +50,8 @@ function readView(name: string, text: string): ViewSource {
 export function viewQuery(view: ViewSource, database: ReaderDatabase): string {
   return view.query
     .replaceAll("{database}", database)
-    .replace(
-      /REVEAL\[(.+?) ELSE (.+?)\] AS/g,
-      (_, clear: string, instead: string) => `${database === "log_revealed" ? clear : instead} AS`,
+    .replace(/REVEAL\[(.+?) ELSE (.+?)\](?= AS|,)/g, (_, clear: string, instead: string) =>
+      database === "log_revealed" ? clear : instead,
     );
 }
 

@@ -42,6 +42,7 @@ export interface EvidenceParts {
 export class Evidence implements EvidenceFacts {
   readonly #parts: EvidenceParts;
   readonly #said = new Set<string>();
+  readonly #saying = new Set<Promise<void>>();
   #sweep: Promise<void> | undefined;
   #sweepAgain = false;
   /** gaps told since start */
@@ -112,9 +113,20 @@ export class Evidence implements EvidenceFacts {
     }
   }
 
-  async #say(id: string, fact: Fact): Promise<void> {
-    if (this.#said.has(id)) return;
+  /** Resolves when all that there was to say is on the bus, or was there before. */
+  async said(): Promise<void> {
+    await Promise.all(this.#saying);
+  }
+
+  #say(id: string, fact: Fact): Promise<void> {
+    if (this.#said.has(id)) return Promise.resolve();
     this.#said.add(id);
+    const saying = this.#publish(id, fact).finally(() => this.#saying.delete(saying));
+    this.#saying.add(saying);
+    return saying;
+  }
+
+  async #publish(id: string, fact: Fact): Promise<void> {
     const subject = eventSubject("audit", "evidence", id);
     const bytes = encodeEvent(`evidence/${id}`, "", fact);
     for (;;) {

@@ -148,7 +148,8 @@ test("ingest-gap-told: a batch that never comes is told once, after the wait", a
   audit = await startTestAudit(nats.url, engine.clickhouse);
   await send(lane, lane.batch(queryRecords(session, 5, "SELECT 5")));
   await audit.settled();
-  await new Promise((resolve) => setTimeout(resolve, 700)); // twice the wait: long enough to be told, if it were
+  await eventually(() => (audit?.evidence.gaps ?? 0) > 0);
+  await audit.evidence.said();
   await audit.settled();
   expect(await eventsOf("gap-found", lane.edge)).toHaveLength(1);
 });

@@ -24,6 +24,9 @@ export interface MessageSource {
 
 /** Bytes that may wait in memory between the bus and ingestion, for each stream. */
 const PREFETCH_BYTES = 16 * 1024 * 1024;
+/** A server that was restarted has forgotten its ephemeral consumers and says nothing: two missing heartbeats tell. */
+const HEARTBEAT_MS = 1_000;
+const PULL_MS = 10_000;
 
 /** @param partitions how many FRAMES streams there are */
 export function natsSource(nc: NatsConnection, partitions: number): MessageSource {
@@ -52,7 +55,11 @@ async function* readStream(
     deliver_policy: DeliverPolicy.StartSequence,
     opt_start_seq: from,
   } as never);
-  const messages = await consumer.consume({ max_bytes: PREFETCH_BYTES });
+  const messages = await consumer.consume({
+    max_bytes: PREFETCH_BYTES,
+    expires: PULL_MS,
+    idle_heartbeat: HEARTBEAT_MS,
+  });
   const stop = (): void => messages.stop();
   signal.addEventListener("abort", stop, { once: true });
   if (signal.aborted) stop();

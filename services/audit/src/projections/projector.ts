@@ -169,7 +169,7 @@ function readProjections(): Omit<Projection, "ord">[] {
   return Object.keys(tables).map((name) => {
     const text = readFileSync(join(import.meta.dirname, `${name}.sql`), "utf8");
     const first = /^-- (.*)$/m.exec(text)?.[1] ?? "";
-    const kinds = first === "*events" ? eventKinds : first.split(" ");
+    const kinds = first.split(" ").flatMap((kind) => (kind === "*events" ? eventKinds : [kind]));
     return { name, kinds: new Set(kinds), statements: statementsOf(text) };
   });
 }

@@ -410,7 +410,7 @@ test("view-incident_timeline: everything in one order", async () => {
       "user:dba | approval granted | a1",
       " | approval requested | COPY customers TO STDOUT held for dba",
       " | approval expired | a2",
-      "user:security | principal offboarded | user:contractor : contract ended",
+      "user:security | principal offboarded | user:contractor: contract ended",
       "user:dba | configuration applied | ~ policy base.cedar",
       "user:contractor | session opened | user:contractor from 10.0.0.9:50000 (pg_dump) to orders/orders at db.internal:5432 as app, with token nightly-export made by user:contractor",
       "user:contractor | command: hold | COPY customers TO STDOUT [dump-needs-dba]: Nobody approved in time.",

@@ -80,7 +80,7 @@ function checkSizes({ sql, parameters }: Question): void {
 /** ClickHouse's own spelling of one statement; it is a value here, and nothing of it is run. */
 async function canonicalForm(clickhouse: ClickHouse, sql: string): Promise<string> {
   try {
-    const [row] = await clickhouse.work.rows<{ form: string }>(
+    const [row] = await clickhouse.read.rows<{ form: string }>(
       `SELECT formatQuerySingleLine(${literal(sql.replace(/;\s*$/, ""))}) AS form`,
     );
     return row?.form ?? "";
@@ -98,6 +98,11 @@ function settingsFor(limits: QueryLimits, maxRows: number): Record<string, numbe
     max_result_bytes: limits.maxResultBytes,
     result_overflow_mode: "throw",
     max_threads: 2,
+    // of a question over many views most of the time is planning
+    compile_expressions: 0,
+    compile_aggregate_expressions: 0,
+    compile_sort_description: 0,
+    enable_join_runtime_filters: 0,
     max_ast_depth: 500,
     max_ast_elements: 20_000,
     max_expanded_ast_elements: 200_000,

@@ -34,7 +34,7 @@
 SELECT c.at AS at, c.session_id AS session_id, c.command AS command, c.principal AS principal, c.actors AS actors, c.connection AS connection,
     s.database AS database, c.protocol AS protocol, c.unit AS unit,
     REVEAL[c.text ELSE if(v.normalized = '' AND c.text != '', '[not shown]', v.normalized)] AS statement, v.normalized AS normalized,
-    if(h.outcome != '', h.outcome, v.outcome) AS verdict, if(h.outcome != '', h.determining, v.determining) AS policies, c.deny_message AS message,
+    v.outcome AS verdict, v.determining AS policies, c.deny_message AS message,
     multiIf(c.denied_at > 0, 'denied', c.completed_at > 0, c.status, c.lost_at > 0 OR s.lost_at > 0 OR (s.closed_at > 0 AND c.admitted_at > 0), 'unknown',
         c.forwarded_at > 0, 'running', c.admitted_at > 0, 'admitted', c.prepared_at > 0, 'prepared', c.held_at > 0, 'held', 'unknown') AS status,
     if(c.denied_at > 0, c.deny_code, c.code) AS code, c.tag AS tag,
@@ -46,7 +46,5 @@ SELECT c.at AS at, c.session_id AS session_id, c.command AS command, c.principal
     c.first_seq AS first_seq, c.last_seq AS last_seq, c.trace_id AS trace_id
 FROM storage.command_facts AS c FINAL
 LEFT ANY JOIN (SELECT session_id, verdict_id, outcome, determining, normalized, actions, relations FROM storage.verdict_facts) AS v
-    ON c.session_id = v.session_id AND if(c.verdict_id != '', c.verdict_id, c.held_verdict_id) = v.verdict_id
-LEFT ANY JOIN (SELECT session_id, verdict_id, outcome, determining FROM storage.verdict_facts) AS h
-    ON c.session_id = h.session_id AND c.held_verdict_id = h.verdict_id
+    ON c.session_id = v.session_id AND if(c.held_verdict_id != '', c.held_verdict_id, c.verdict_id) = v.verdict_id
 LEFT ANY JOIN (SELECT session_id, database, lost_at, closed_at FROM storage.session_facts FINAL) AS s ON c.session_id = s.session_id

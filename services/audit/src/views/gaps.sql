@@ -6,6 +6,6 @@
 -- epoch |
 -- session_id | empty: about a lane
 -- detail | JSON: which batches or records
-SELECT at, kind, if(edge != '', edge, JSONExtractString(data, 'edge')) AS edge, JSONExtract(data, 'lane', 'UInt32') AS lane, JSONExtractUInt(data, 'epoch') AS epoch, JSONExtractString(data, 'session_id') AS session_id, data AS detail
-FROM storage.event_log
+SELECT at, kind, JSONExtractString(data, 'edge') AS edge, JSONExtract(data, 'lane', 'UInt32') AS lane, JSONExtractUInt(data, 'epoch') AS epoch, JSONExtractString(data, 'session_id') AS session_id, data AS detail
+FROM storage.event_facts FINAL
 WHERE kind IN ('gap-found', 'chain-broken', 'session-lost', 'batch-refused', 'message-unreadable')
