@@ -7,8 +7,7 @@ import { DEFAULTS } from "./sql/analyser.ts";
 
 const isTimeZone = (name: string): boolean => {
   try {
-    new Intl.DateTimeFormat("en-US", { timeZone: name });
-    return true;
+    return new Intl.DateTimeFormat("en-US", { timeZone: name }).resolvedOptions().timeZone !== "";
   } catch {
     return false;
   }

@@ -165,7 +165,7 @@ export async function openWorld(options: WorldOptions = {}): Promise<World> {
   const judge = new Judge({ state, analyser, asOf: () => sequence, now: () => clock.nowMs, timeZone: "UTC" });
   const apply: World["apply"] = (fact) => {
     sequence++;
-    state.apply(Event.fromPartial({ id: `e${sequence}`, fact } as never));
+    state.apply(Event.fromPartial({ id: `e${sequence}`, fact }));
   };
   const configure = (configuration: Configuration): void =>
     apply({ $case: "configurationApplied", value: { configuration, digest: "", changes: [] } });
@@ -205,13 +205,11 @@ export async function openWorld(options: WorldOptions = {}): Promise<World> {
         ...command,
       };
       const subject = { $case: "command" as const, value };
-      return await judge.judge(
-        CheckRequest.fromPartial({ session: session(as, connection, clientAddress), subject } as never),
-      );
+      return await judge.judge(CheckRequest.fromPartial({ session: session(as, connection, clientAddress), subject }));
     },
     connect: async (who, connection = "orders") => {
       const subject = { $case: "connect" as const, value: {} };
-      return await judge.judge(CheckRequest.fromPartial({ session: session(who, connection), subject } as never));
+      return await judge.judge(CheckRequest.fromPartial({ session: session(who, connection), subject }));
     },
     close: () => analyser.close(),
   };

@@ -83,7 +83,7 @@ export function compile(files: readonly PolicyFile[], vocabulary: Vocabulary): C
   for (const file of byPath(files).slice(0, MAX_FILES)) compiling.file(file);
   compiling.types();
   const set = { digest: policySetDigest(files), policies: compiling.policies };
-  return { set, problems: compiling.problems.sort(byPosition) };
+  return { set, problems: compiling.problems.toSorted(byPosition) };
 }
 
 const byPosition = (a: Problem, b: Problem): number =>
@@ -120,10 +120,7 @@ class Compiling {
       return;
     }
     const { policy } = parsed;
-    const { terms, problems } = readAnnotations(
-      policy.effect,
-      (policy.annotations ?? {}) as Record<string, string | null>,
-    );
+    const { terms, problems } = readAnnotations(policy.effect, policy.annotations ?? {});
     for (const found of [...problems, ...holdScope(policy, terms)]) {
       const annotation = source.annotations.find(({ name }) => name === found.annotation);
       this.problem(path, positions, annotation?.at ?? source.at, found.message);

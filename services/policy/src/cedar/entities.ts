@@ -124,12 +124,12 @@ export function objectEntity(
   if (kind !== "database") object(objectPath(place, { kind: "database", schema: "", name: "" }));
   const connection = configured.connection(place.connection);
   if (connection !== undefined) parents.push(connection.uid as EntityId, ...(connection.parents as EntityId[]));
-  const above = new Set<string>();
+  const within = new Set<string>();
   for (const name of classes) {
     const entity = configured.class(name);
-    for (const { id } of [entity.uid as EntityId, ...(entity.parents as EntityId[])]) above.add(id);
+    for (const { id } of [entity.uid as EntityId, ...(entity.parents as EntityId[])]) within.add(id);
   }
-  for (const id of above) parents.push({ type: "Class", id });
+  for (const id of within) parents.push({ type: "Class", id });
   return {
     uid: { type: "Object", id: objectPath(place, target, column) },
     attrs: {

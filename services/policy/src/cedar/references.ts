@@ -28,7 +28,7 @@ export function actionsOf(policy: PolicyJson): string[] | undefined {
 }
 
 type Uid = { type: string; id: string } | { __entity: { type: string; id: string } };
-const uid = (entity: Uid): EntityReference => ("__entity" in entity ? entity.__entity : entity);
+const uid = (entity: Uid): EntityReference => ("__entity" in entity ? entity["__entity"] : entity);
 
 export function referencesOf(policy: PolicyJson): References {
   const references: References = { context: new Set(), attributes: new Set(), entities: [] };
@@ -81,7 +81,7 @@ function contextPath(access: Record<string, unknown>): string | undefined {
   for (;;) {
     if (!isRecord(at)) return undefined;
     const attr: unknown = at["attr"];
-    for (const word of (Array.isArray(attr) ? [...attr] : [attr]).reverse()) {
+    for (const word of (Array.isArray(attr) ? attr : [attr]).toReversed()) {
       if (typeof word !== "string") return undefined;
       words.unshift(word);
     }

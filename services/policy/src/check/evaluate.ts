@@ -9,7 +9,7 @@ import { objectEntity, objectPath } from "../cedar/entities.ts";
 import type { ConfiguredEntities, Place } from "../cedar/entities.ts";
 import { RELATION_PARTS } from "../cedar/lens.ts";
 import type { Lens } from "../cedar/lens.ts";
-import type { Touch } from "./touched.ts";
+import type { Target, Touch } from "./touched.ts";
 
 /** One question to Cedar. */
 export interface Question {
@@ -90,7 +90,7 @@ export function questionsFor(
     const called = calledBy(target);
     const add = (resource: EntityJson, only?: "forbids"): void => {
       const { kind } = resource.attrs;
-      const key = `${action} ${only ?? ""} ${String(kind)} ${resource.parents.length} ${(resource.uid as EntityId).id}`;
+      const key = `${action} ${only ?? ""} ${JSON.stringify(kind)} ${resource.parents.length} ${(resource.uid as EntityId).id}`;
       if (!questions.has(key))
         questions.set(key, only === undefined ? { action, resource, called } : { action, resource, called, only });
     };
@@ -125,9 +125,9 @@ function namedObject(id: string, place: Place, configured: ConfiguredEntities): 
   const words = id.split("/");
   const column = words.length > RELATION_PARTS;
   const plain = (word: string | undefined): string => (word ?? "").replaceAll("%2F", "/").replaceAll("%25", "%");
-  const kind = words.length <= 3 ? "schema" : "relation";
+  const kind: Target["kind"] = words.length <= 3 ? "schema" : "relation";
   const target = {
-    kind: kind as "schema" | "relation",
+    kind: kind,
     schema: plain(words[2]),
     name: plain(words[3]),
     relationKind: kind === "schema" ? "schema" : "table",

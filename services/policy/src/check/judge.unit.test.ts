@@ -19,7 +19,7 @@ async function open(options: WorldOptions = {}): Promise<World> {
 }
 
 /** The demo's policies and some more. */
-const with_ = (text: string): WorldOptions => ({
+const demoAnd = (text: string): WorldOptions => ({
   policies: [...demoPolicies(), { path: "policies/test.cedar", text }],
 });
 
@@ -82,7 +82,7 @@ test("the author's sentence is what is said", async () => {
 test("an error in evaluating a forbid is a refusal, not a policy less", async () => {
   // The session's address is none: the policy cannot be evaluated.
   const w = await open(
-    with_(`@id("net") forbid (principal, action == Action::"read", resource)
+    demoAnd(`@id("net") forbid (principal, action == Action::"read", resource)
       when { !context.session.client_address.isInRange(ip("10.0.0.0/8")) };`),
   );
   expect(outcome(await w.check("SELECT id FROM orders"))).toBe("forward");
@@ -95,7 +95,7 @@ test("an error in evaluating a forbid is a refusal, not a policy less", async ()
 
 test("an error in evaluating a hold is a refusal, too", async () => {
   const w = await open(
-    with_(`@id("net") @approval("dba") forbid (principal, action == Action::"read", resource)
+    demoAnd(`@id("net") @approval("dba") forbid (principal, action == Action::"read", resource)
       when { !context.session.client_address.isInRange(ip("10.0.0.0/8")) };`),
   );
   expect(outcome(await w.check("SELECT id FROM orders", { clientAddress: "" }))).toBe("deny evaluation-error");
@@ -103,7 +103,7 @@ test("an error in evaluating a hold is a refusal, too", async () => {
 
 test("an error in a shadow policy decides nothing", async () => {
   const w = await open(
-    with_(`@id("net") @mode("shadow") forbid (principal, action == Action::"read", resource)
+    demoAnd(`@id("net") @mode("shadow") forbid (principal, action == Action::"read", resource)
       when { !context.session.client_address.isInRange(ip("10.0.0.0/8")) };`),
   );
   expect(outcome(await w.check("SELECT id FROM orders", { clientAddress: "" }))).toBe("forward");
@@ -118,7 +118,7 @@ test("a hold is not offered where base does not allow", async () => {
 
 test("a policy about one class meets a class in it", async () => {
   const w = await open(
-    with_(`@id("no-cards") forbid (principal, action == Action::"read", resource in Class::"payment-card");`),
+    demoAnd(`@id("no-cards") forbid (principal, action == Action::"read", resource in Class::"payment-card");`),
   );
   expect(outcome(await w.check("SELECT id FROM customers"))).toBe("forward");
   expect(outcome(await w.check("SELECT card_number FROM customers"))).toBe("deny no-cards");
@@ -133,7 +133,7 @@ test("a policy about one class meets a class in it", async () => {
 
 test("a policy about one relation meets what could be that relation", async () => {
   const w = await open(
-    with_(
+    demoAnd(
       `@id("no-archive") forbid (principal, action == Action::"read", resource == Object::"orders/orders/archive/orders");`,
     ),
   );
@@ -147,7 +147,7 @@ test("a policy about one relation meets what could be that relation", async () =
 });
 
 test("a policy about one schema meets everything in it", async () => {
-  const w = await open(with_(`@id("s") forbid (principal, action, resource in Object::"orders/orders/archive");`));
+  const w = await open(demoAnd(`@id("s") forbid (principal, action, resource in Object::"orders/orders/archive");`));
   expect(outcome(await w.check("SELECT id FROM archive.orders"))).toBe("deny s");
   expect(outcome(await w.check("SELECT id FROM mystery"))).toBe("deny s");
   expect(outcome(await w.check("SELECT id FROM customers"))).toBe("forward");
@@ -155,7 +155,7 @@ test("a policy about one schema meets everything in it", async () => {
 
 test("a policy about one column meets it by name, and by a star", async () => {
   const w = await open(
-    with_(
+    demoAnd(
       `@id("col") forbid (principal, action == Action::"read", resource == Object::"orders/orders/public/orders/amount");`,
     ),
   );
@@ -213,7 +213,7 @@ test("another protocol is not understood here", async () => {
 
 test("a verdict that looked at the clock ends with the hour", async () => {
   const w = await open(
-    with_(`@id("night") forbid (principal, action == Action::"read", resource) when { context.clock.hour < 6 };`),
+    demoAnd(`@id("night") forbid (principal, action == Action::"read", resource) when { context.clock.hour < 6 };`),
   );
   const verdict = await w.check("SELECT id FROM orders");
   expect(verdict.cache).toMatchObject({ kind: CacheScope_Kind.KIND_EXACT, expiresAtMs: Date.UTC(2026, 2, 4, 11) });
@@ -225,7 +225,7 @@ test("a verdict that looked at the clock ends with the hour", async () => {
 
 test("a verdict that looked at an age ends within a second", async () => {
   const w = await open(
-    with_(
+    demoAnd(
       `@id("old") forbid (principal, action == Action::"write", resource) when { context.session.auth_age > 600 };`,
     ),
   );
@@ -236,7 +236,7 @@ test("a verdict that looked at an age ends within a second", async () => {
 
 test("a verdict about the text holds for that text only", async () => {
   const w = await open(
-    with_(`@id("t") forbid (principal, action == Action::"read", resource) when { context.text like "*7*" };`),
+    demoAnd(`@id("t") forbid (principal, action == Action::"read", resource) when { context.text like "*7*" };`),
   );
   expect((await w.check("SELECT id FROM orders WHERE id = 6")).cache?.kind).toBe(CacheScope_Kind.KIND_EXACT);
   expect(outcome(await w.check("SELECT id FROM orders WHERE id = 7"))).toBe("deny t");
@@ -245,7 +245,7 @@ test("a verdict about the text holds for that text only", async () => {
 
 test("what reveals by the clock moves every verdict's end", async () => {
   const w = await open(
-    with_(
+    demoAnd(
       `@id("day") permit (principal, action == Action::"reveal", resource == Class::"phone") when { context.clock.hour == 10 };`,
     ),
   );
@@ -260,7 +260,7 @@ test("what reveals by the clock moves every verdict's end", async () => {
 
 test("a class may be revealed on some connections only", async () => {
   const w = await open(
-    with_(`@id("dev") permit (principal, action == Action::"reveal", resource == Class::"email")
+    demoAnd(`@id("dev") permit (principal, action == Action::"reveal", resource == Class::"email")
       when { context has connection && context.connection in Label::"env=development" };`),
   );
   expect((await w.connect(person("engineer"), "sandbox")).hiddenClasses).not.toContain("email");

@@ -211,12 +211,12 @@ class Resolving {
   done(outline: Outline): Resolved | Missing {
     const touches = this.#touches();
     if (this.missing.size > 0) return { kind: "missing", texts: [...this.missing] };
-    const actions = [...new Set(touches.map((touch) => touch.action))].sort();
+    const actions = [...new Set(touches.map((touch) => touch.action))].toSorted();
     const facts = CommandFacts.fromPartial({
       actions: actions.length > 0 ? actions : ["connect"],
-      verbs: [...this.#verbs].sort(),
+      verbs: [...this.#verbs].toSorted(),
       relations: this.#facts(),
-      functions: [...this.#functions].sort(),
+      functions: [...this.#functions].toSorted(),
       hasWhere: this.#hasWhere,
       statementCount: outline.statementCount,
       opaque: this.#opaque,
@@ -234,7 +234,7 @@ class Resolving {
       fingerprint: outline.fingerprint,
       transferColumns: this.#transferColumns(outline),
     });
-    return { kind: "resolved", facts, touches, settings: [...this.#settings].sort(), usesNamed: this.#usesNamed };
+    return { kind: "resolved", facts, touches, settings: [...this.#settings].toSorted(), usesNamed: this.#usesNamed };
   }
 
   #touches(): Touch[] {
@@ -275,7 +275,7 @@ class Resolving {
       schema: candidate.schema,
       name: candidate.name,
       relationKind: candidate.kind,
-      columns: columns.sort(),
+      columns: columns.toSorted(),
     };
     // What a temporary relation was filled with is not followed: it may hold anything that the session could read.
     const unknown = candidate.kind === "unknown" || candidate.kind === "temporary";
@@ -283,7 +283,7 @@ class Resolving {
     const { index, lookup } = this.#input;
     const reach = index?.reach(relation, columns, lookup, this.missing);
     if (reach?.userCode === true) this.#userCode = true;
-    return { ...base, classes: [...(reach?.classes ?? [])].sort(), carries: [], unknown: false };
+    return { ...base, classes: [...(reach?.classes ?? [])].toSorted(), carries: [], unknown: false };
   }
 
   #facts(): RelationFact[] {
@@ -299,7 +299,7 @@ class Resolving {
           name: candidate.name,
           oid: candidate.relation?.oid ?? 0,
           access,
-          columns: columns.has("*") ? ["*"] : [...columns].sort(),
+          columns: columns.has("*") ? ["*"] : [...columns].toSorted(),
           kind: candidate.kind,
         }),
       );
@@ -318,7 +318,7 @@ class Resolving {
     const relation = known.length === 1 ? known[0]?.candidate.relation : undefined;
     if (relation === undefined) return [];
     const plain = relation.columns.filter((column) => column.generatedFrom.length === 0);
-    return plain.sort((a, b) => a.number - b.number).map((column) => column.name);
+    return plain.toSorted((a, b) => a.number - b.number).map((column) => column.name);
   }
 }
 
@@ -330,7 +330,7 @@ function carry(touches: Touch[]): void {
   for (const touch of touches) {
     if (touch.action !== "write" && touch.action !== "define") continue;
     const own = new Set(touch.target.classes);
-    touch.target = { ...touch.target, carries: [...read].filter((name) => !own.has(name)).sort() };
+    touch.target = { ...touch.target, carries: [...read].filter((name) => !own.has(name)).toSorted() };
   }
 }
 

@@ -27,7 +27,7 @@ export class ColumnUses {
       if (!mine) continue;
       if (column === "*" || known === undefined || known.has(column)) columns.add(column);
     }
-    return columns.has("*") ? ["*"] : [...columns].sort();
+    return columns.has("*") ? ["*"] : [...columns].toSorted();
   }
 }
 

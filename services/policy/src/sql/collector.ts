@@ -1,10 +1,10 @@
 /** Gathers an outline while the tree is walked; says everything once. */
 
-import type { Json, JsonObject } from "./parser.ts";
+import type { Json } from "./parser.ts";
 import type { Action, BareAction, FunctionUse, NameUse, NamedUse, Outline, RelationRef } from "./outline.ts";
 import type { SettingEffect } from "./settings.ts";
 import { isTemporarySchema } from "./catalogs.ts";
-import { isObject, text } from "./tree.ts";
+import { isObject, scalar, text } from "./tree.ts";
 
 /** Bounds on one text. Beyond them it is refused, as a text that cannot be understood. */
 export const LIMITS = {
@@ -220,7 +220,7 @@ export function option(list: Json | undefined, name: string): string | undefined
   if (!Array.isArray(list)) return undefined;
   let found: string | undefined;
   for (const item of list) {
-    const element = isObject(item) && isObject(item["DefElem"]) ? (item["DefElem"] as JsonObject) : undefined;
+    const element = isObject(item) && isObject(item["DefElem"]) ? item["DefElem"] : undefined;
     if (element === undefined || text(element["defname"])?.toLowerCase() !== name) continue;
     found = optionValue(element["arg"]);
   }
@@ -233,5 +233,5 @@ function optionValue(arg: Json | undefined): string {
   if (!isObject(inner)) return "true";
   const value = inner["sval"] ?? inner["ival"] ?? inner["boolval"] ?? inner["fval"];
   // protobuf leaves out zero and false
-  return value === undefined ? (arg["Integer"] !== undefined ? "0" : "false") : String(value).toLowerCase();
+  return value === undefined ? (arg["Integer"] !== undefined ? "0" : "false") : scalar(value).toLowerCase();
 }

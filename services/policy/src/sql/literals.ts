@@ -79,12 +79,12 @@ function isPlainString(token: string): boolean {
 export function erasable(tokens: readonly ScanToken[], compared: readonly number[]): number[] {
   if (compared.length === 0) return [];
   const wanted = new Set(compared);
-  const { integer, string } = tokenKinds();
+  const { numbers, string } = tokenKinds();
   const found: number[] = [];
   for (const token of tokens) {
     if (!wanted.has(token.start)) continue;
     const plain =
-      (token.tokenType === integer && isDigits(token.text)) ||
+      (numbers.has(token.tokenType) && isDigits(token.text)) ||
       (token.tokenType === string && isPlainString(token.text));
     if (plain) found.push(token.start);
   }

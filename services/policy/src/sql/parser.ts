@@ -30,7 +30,8 @@ export const PARSER = `libpg-query ${VERSION}`;
 
 /** Kinds of tokens that carry a value, by the scanner's own numbers, which differ between versions of PostgreSQL. */
 interface TokenKinds {
-  integer: number;
+  /** numbers; those above 2^31 - 1 are of the other kind */
+  numbers: ReadonlySet<number>;
   string: number;
   param: number;
   constants: ReadonlySet<number>;
@@ -44,11 +45,17 @@ export async function loadParser(): Promise<void> {
   await loadModule();
   const probe = scanSync("1 1.5 'a' U&'a' b'1' x'1' $1 -- c\n /* c */ E'a' $$a$$ N'a'").tokens.map((t) => t.tokenType);
   const [integer, float, string, unicode, bits, hex, param, line, block, ...more] = probe;
-  if (integer === undefined || string === undefined || param === undefined)
+  if (integer === undefined || float === undefined || string === undefined || param === undefined)
     throw new Error("the scanner is not as expected");
   const constants = [integer, float, string, unicode, bits, hex, ...more].filter((n): n is number => n !== undefined);
   const comments = [line, block].filter((n): n is number => n !== undefined);
-  kinds = { integer, string, param, constants: new Set(constants), comments: new Set(comments) };
+  kinds = {
+    numbers: new Set([integer, float]),
+    string,
+    param,
+    constants: new Set(constants),
+    comments: new Set(comments),
+  };
 }
 
 export function tokenKinds(): TokenKinds {

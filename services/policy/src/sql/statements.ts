@@ -9,7 +9,7 @@ import { restricts } from "./effective-where.ts";
 import type { Action, RelationRef } from "./outline.ts";
 import type { Json, JsonObject } from "./parser.ts";
 import { settingEffect } from "./settings.ts";
-import { isObject, qualified, strings, text, unwrap } from "./tree.ts";
+import { isObject, qualified, scalar, strings, text, unwrap } from "./tree.ts";
 
 /** How the walk goes on below a node. */
 export interface Below {
@@ -302,7 +302,7 @@ export function constantText(value: Json | undefined): string | undefined {
     const holder = node[field];
     if (!isObject(holder)) continue;
     const held = holder["sval"] ?? holder["fval"] ?? holder["ival"] ?? holder["boolval"];
-    return held === undefined ? (field === "sval" ? "" : field === "boolval" ? "false" : "0") : String(held);
+    return held === undefined ? (field === "sval" ? "" : field === "boolval" ? "false" : "0") : scalar(held);
   }
   return undefined;
 }

@@ -190,6 +190,9 @@ export function strings(value: Json | undefined): string[] {
   return words;
 }
 
+/** A number, string or boolean as text. */
+export const scalar = (value: Json): string => (typeof value === "string" ? value : JSON.stringify(value));
+
 export const text = (value: Json | undefined): string | undefined =>
   typeof value === "string" && value.length > 0 ? value : undefined;
 

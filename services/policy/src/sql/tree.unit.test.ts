@@ -5,7 +5,8 @@ import { expect, test } from "vitest";
 import { STATEMENTS } from "./statements.ts";
 import { FIXED } from "./tree.ts";
 
-const folder = dirname(createRequire(import.meta.url).resolve("@pgsql/types/package.json"));
+const parser = createRequire(createRequire(import.meta.url).resolve("libpg-query"));
+const folder = dirname(parser.resolve("@pgsql/types/package.json"));
 const source = readFileSync(join(folder, "types.d.ts"), "utf8");
 
 /** Interface → field → type, as @pgsql/types declares them. */

@@ -125,6 +125,7 @@ export class WorkerPool {
       const id = ++this.#lastId;
       const timer = setTimeout(() => this.#replace(thread, REFUSED.slow), this.#options.deadlineMs);
       thread.current = { ...next, id, timer };
+      // oxlint-disable-next-line unicorn/require-post-message-target-origin -- a worker has no origin
       thread.worker.postMessage({ id, text: next.text } satisfies Job);
     }
   }
