@@ -283,6 +283,7 @@ describe("the schema", () => {
     client.end();
     const { schema } = observed[0] as { schema: NonNullable<ObserveSchemaRequest["schema"]> };
     expect(schema.serverVersion).toMatch(/^18/);
+    expect(schema.identity).toMatch(/^\d+\/\d+$/);
     const named = Object.fromEntries(schema.relations.map((r) => [r.name, r]));
     expect(named["t"]).toMatchObject({
       schema: "public",

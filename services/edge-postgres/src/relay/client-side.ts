@@ -1,4 +1,4 @@
-import type { AdmissionUnit, Decision, Deny, Edge, EdgeSession, Forward, Hold } from "@sallyport/edge";
+import type { AdmissionUnit, CommandContext, Decision, Deny, Edge, EdgeSession, Forward, Hold } from "@sallyport/edge";
 import { CommandCompleted_Status as Status, type Parameter } from "@sallyport/proto/record";
 import { DenyReason } from "@sallyport/proto/verdict";
 import { serialize } from "pg-protocol";
@@ -455,7 +455,7 @@ export class ClientSide {
 
   /** False: something has to happen first; then the message is looked at again. */
   #mayDecide(): boolean {
-    const { state, session } = this.#parts;
+    const { state } = this.#parts;
     const sure = !this.#settleFirst && !this.#verifyNames && !state.stale && !state.unobserved;
     if (!sure) {
       if (!this.#isSettled()) {
@@ -482,8 +482,18 @@ export class ClientSide {
         return false;
       }
     }
-    session.gate.setContext(state.context);
     return true;
+  }
+
+  /**
+   * The state that this text is decided in. A text that may EXECUTE something is told of the protocol's statements too; others
+   * are not, since their verdicts would be worth nothing whenever a driver prepares a statement.
+   */
+  #contextFor(text: Buffer): CommandContext {
+    const { state, prepared } = this.#parts;
+    const { context } = state;
+    if (!prepared.hasNamed || !/execute/i.test(text.toString("latin1"))) return context;
+    return { ...context, named: [...context.named, ...prepared.executableIn(text.toString("utf8"))] };
   }
 
   /** Waits until the target has answered everything. */
@@ -547,7 +557,9 @@ export class ClientSide {
   // ---- the decision
 
   #decide(pending: Pending): void {
-    const decision = this.#parts.session.gate.decide(pending.unit);
+    const { session } = this.#parts;
+    session.gate.setContext(this.#contextFor(pending.unit.text));
+    const decision = session.gate.decide(pending.unit);
     if (decision instanceof Promise) this.#wait(decision, (decided) => this.#decided(decided, pending));
     else this.#decided(decision, pending);
   }

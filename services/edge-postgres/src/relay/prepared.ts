@@ -1,3 +1,4 @@
+import { type NamedStatement, NamedStatement_Kind } from "@sallyport/proto/verdict";
 import type { Command } from "./command.ts";
 
 /**
@@ -44,6 +45,11 @@ export class Prepared {
     return this.#statements.size >= MAX_NAMES || this.#portals.size >= MAX_NAMES || this.#textBytes >= MAX_TEXT_BYTES;
   }
 
+  /** There is a statement with a name. */
+  get hasNamed(): boolean {
+    return this.#statements.size > (this.#statements.has("") ? 1 : 0);
+  }
+
   statement(name: string): Statement | undefined {
     return this.#statements.get(name);
   }
@@ -85,6 +91,20 @@ export class Prepared {
       this.#portals.delete(name);
       gone(portal);
     }
+  }
+
+  /**
+   * Statements that a text may EXECUTE by their names: the server keeps them in one namespace with SQL's own. One that is not
+   * sure, or whose name the text spells in another way, is left out: then `policy` knows no such name, and refuses.
+   */
+  executableIn(text: string): NamedStatement[] {
+    const lower = text.toLowerCase();
+    const named: NamedStatement[] = [];
+    for (const { name, text: inner, certain, answered } of this.#statements.values()) {
+      if (name === "" || !certain || !answered || !lower.includes(name.toLowerCase())) continue;
+      named.push({ kind: NamedStatement_Kind.KIND_PREPARED, name, text: inner.toString("utf8") });
+    }
+    return named;
   }
 
   /** Whatever is named may stand for something else now. The unnamed ones cannot be reached from SQL. */

@@ -212,6 +212,15 @@ describe("extended protocol", () => {
     client.end();
   });
 
+  test("policy is told what an EXECUTE in SQL would run", async () => {
+    const client = await login();
+    client.send(parse("SELECT 'by protocol'", "byp"), sync);
+    await client.until("Z");
+    expect(rowsOf(await client.query("EXECUTE byp"))).toEqual([["by protocol"]]);
+    expect(gateway.questions.at(-1)?.command?.named).toEqual([{ kind: 1, name: "byp", text: "SELECT 'by protocol'" }]);
+    client.end();
+  });
+
   test("a statement that SQL has prepared can be bound", async () => {
     gateway.decide = ({ command }) =>
       command?.text.startsWith("PREPARE")

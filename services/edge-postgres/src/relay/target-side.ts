@@ -4,6 +4,7 @@ import type { Logger } from "@sallyport/runtime";
 import {
   cellPlaces,
   decodeCommandComplete,
+  decodeCopyResponse,
   decodeDataRow,
   decodeFields,
   decodeNotification,
@@ -516,6 +517,11 @@ export class TargetSide {
     const command = question.command as Command;
     if (command.guarded && command.copy === undefined) throw new WireFault("COPY data that cannot be masked");
     if (command.copy !== undefined && command.copy !== "pass") {
+      const { bytes, start, end } = this.#splitter;
+      const { columnFormats, binary } = decodeCopyResponse(bytes, start + 5, end);
+      if (binary || columnFormats.length !== command.copy.mask.columns.length) {
+        throw new WireFault("COPY data of another shape than was planned");
+      }
       command.result = command.copy.mask;
       command.columnsTold = true;
       return this.#pass(command, command.copy.mask.classes);

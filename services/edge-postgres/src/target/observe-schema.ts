@@ -1,5 +1,6 @@
 import { Column, Relation, Schema } from "@sallyport/proto/catalog_model";
 import type { TargetConnection } from "./login.ts";
+import { TargetFault } from "./target-fault.ts";
 import { sideQuery, type SideRows } from "./side-query.ts";
 
 /**
@@ -8,6 +9,7 @@ import { sideQuery, type SideRows } from "./side-query.ts";
  */
 export async function observeSchema(target: TargetConnection, signal: AbortSignal): Promise<Schema> {
   const ask = (sql: string): Promise<SideRows> => sideQuery(target, sql, signal);
+  const identity = await identityOf(ask);
   await ask("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY");
   // Definitions of views name every relation with its schema then, and nothing of ours can be shadowed.
   await ask("SET LOCAL search_path = ''");
@@ -18,6 +20,7 @@ export async function observeSchema(target: TargetConnection, signal: AbortSigna
     functions: names(await ask(FUNCTIONS)),
     operators: names(await ask(OPERATORS)),
     types: names(await ask(TYPES)),
+    identity,
   });
   await ask("COMMIT");
   return schema;
@@ -72,6 +75,20 @@ const kinds: Readonly<Record<string, string>> = {
   p: "partitioned",
   f: "foreign",
 };
+
+/** Of the database, whatever its connection is called; empty where the server does not tell (managed ones may not). */
+async function identityOf(ask: (sql: string) => Promise<SideRows>): Promise<string> {
+  try {
+    const [row] = await ask(
+      "SELECT (pg_catalog.pg_control_system()).system_identifier, oid FROM pg_catalog.pg_database " +
+        "WHERE datname OPERATOR(pg_catalog.=) pg_catalog.current_database()",
+    );
+    return `${row?.[0]}/${row?.[1]}`;
+  } catch (error) {
+    if (error instanceof TargetFault && error.code === "failed-precondition") return "";
+    throw error;
+  }
+}
 
 const names = (rows: SideRows): string[] => rows.map((row) => row[0] ?? "");
 
