@@ -52,7 +52,7 @@ function tableStatements({ name, columns }: (typeof TABLES)[number], rows: numbe
   return [
     `CREATE TABLE ${name} (${id} int, ${title} text, ${third} text, ${fourth} text, ${amount} numeric(10,2), ${at} timestamptz)`,
     `INSERT INTO ${name}
-     SELECT n, 'entry number ' || n, 'person.' || n || '@example.com', '+49 151 ' || lpad((n * 7919 % 10000000)::text, 8, '0'),
+     SELECT n, 'entry number ' || n, 'person.' || n || '@example.com', '+49 151 ' || lpad((n::bigint * 7919 % 10000000)::text, 8, '0'),
             n % 100000 / 7.0, timestamptz '2026-01-01' + n * interval '1 second'
      FROM generate_series(1, ${rows}) n`,
   ];

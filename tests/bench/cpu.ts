@@ -5,6 +5,7 @@
 import { execFileSync } from "node:child_process";
 import { readdirSync, readFileSync } from "node:fs";
 import { parseProcStat, type ProcStat } from "./proc-stat.ts";
+import { median } from "./statistics.ts";
 
 /** A process of a contender. Several of one name are added up. */
 export interface NamedProcess {
@@ -42,22 +43,39 @@ export function cpuBetween(before: CpuSeconds, after: CpuSeconds): CpuSeconds {
   return new Map([...after].map(([name, seconds]) => [name, Math.max(0, seconds - (before.get(name) ?? 0))]));
 }
 
-/**
- * Waits until the processes together use less than a tenth of a core: what one measurement left to do (the log follows
- * the data path) must not burden the next. False when they are still busy after `deadlineMs`.
- */
-export async function whenQuiet(processes: readonly NamedProcess[], deadlineMs: number): Promise<boolean> {
-  const deadline = performance.now() + deadlineMs;
-  let quiet = 0;
-  let last = total(processes);
-  while (performance.now() < deadline) {
-    await new Promise((resolve) => setTimeout(resolve, 200));
-    const now = total(processes);
-    quiet = now - last <= 0.02 ? quiet + 1 : 0;
-    if (quiet === 2) return true;
-    last = now;
-  }
-  return false;
+/** Tells when processes do no more than they always do. */
+export interface Quiet {
+  /**
+   * Waits until they use little more than when idle: what one measurement left to do (the log follows the data path) must
+   * not burden the next. False when they are still busy after `deadlineMs`.
+   */
+  wait(deadlineMs: number): Promise<boolean>;
+}
+
+const WINDOW_MS = 250;
+/** Of a core, over what was seen idle. */
+const SLACK = 0.08;
+
+/** Looks for a few seconds how little they use: services that prove their leases are never quite still. */
+export async function learnQuiet(processes: () => readonly NamedProcess[]): Promise<Quiet> {
+  const used = async (): Promise<number> => {
+    const [before, started] = [total(processes()), performance.now()];
+    await new Promise((resolve) => setTimeout(resolve, WINDOW_MS));
+    return (total(processes()) - before) / ((performance.now() - started) / 1000);
+  };
+  const windows: number[] = [];
+  for (let i = 0; i < 16; i++) windows.push(await used());
+  const idle = median(windows);
+  return {
+    async wait(deadlineMs) {
+      const deadline = performance.now() + deadlineMs;
+      while (performance.now() < deadline) {
+        // two windows, so that a pause between two inserts does not count
+        if ((await used()) <= idle + SLACK && (await used()) <= idle + SLACK) return true;
+      }
+      return false;
+    },
+  };
 }
 
 function total(processes: readonly NamedProcess[]): number {

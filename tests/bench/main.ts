@@ -18,12 +18,13 @@ const options = parsed();
 const report: Report = { sections: {}, problems: [] };
 const startedAt = new Date();
 let world: World | undefined;
-// children hold no terminal of their own: an interrupt must still stop them
+const starting = startWorld(options, report.problems);
 for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"] as const) {
-  process.on(signal, () => void (world?.stop() ?? Promise.resolve()).finally(() => process.exit(130)));
+  // what is half started is started first, so that all of it can be stopped
+  process.once(signal, () => void starting.then((one) => one.stop()).finally(() => process.exit(130)));
 }
 try {
-  world = await startWorld(options, report.problems);
+  world = await starting;
   console.log(
     Object.entries(machine())
       .map(([name, value]) => `${name} ${value}`)

@@ -10,6 +10,8 @@ export const USAGE = `npm run bench -- [options]
   --quick           short runs: shows that the benchmark works, its figures mean little
   --rounds N        how often each measurement of \`commands\` is repeated, contenders in turn (default 3)
   --seconds N       how long each of them takes (default 4)
+  --tls MODE        off, on or both (default) from the client to the contender, in \`commands\` and \`rows\`
+  --profile FOLDER  a CPU profile of every process of ours (for Chrome's developer tools); slows everything down
   --keep            leave the state folder (logs, the bus, ClickHouse) for a look afterwards`;
 
 export interface BenchOptions {
@@ -18,6 +20,9 @@ export interface BenchOptions {
   readonly quick: boolean;
   readonly rounds: number;
   readonly seconds: number;
+  /** which of them are measured */
+  readonly tls: readonly boolean[];
+  readonly profile: string | undefined;
   readonly keep: boolean;
 }
 
@@ -31,6 +36,8 @@ export function readOptions(args: readonly string[]): BenchOptions | "help" {
       quick: { type: "boolean", default: false },
       rounds: { type: "string" },
       seconds: { type: "string" },
+      tls: { type: "string", default: "both" },
+      profile: { type: "string" },
       keep: { type: "boolean", default: false },
       help: { type: "boolean", default: false },
     },
@@ -42,7 +49,9 @@ export function readOptions(args: readonly string[]): BenchOptions | "help" {
     json: values.json === undefined ? undefined : resolve(values.json),
     quick: values.quick,
     rounds: positive("rounds", values.rounds, values.quick ? 1 : 3),
-    seconds: positive("seconds", values.seconds, values.quick ? 1 : 4),
+    seconds: positive("seconds", values.seconds, values.quick ? 2 : 4),
+    tls: tlsModes(values.tls),
+    profile: values.profile === undefined ? undefined : resolve(values.profile),
     keep: values.keep,
   };
 }
@@ -51,6 +60,12 @@ function asSection(value: string): Section {
   const found = SECTIONS.find((section) => section === value);
   if (found === undefined) throw new Error(`--only ${value}: there are ${SECTIONS.join(", ")}`);
   return found;
+}
+
+function tlsModes(value: string): readonly boolean[] {
+  if (value === "both") return [false, true];
+  if (value !== "off" && value !== "on") throw new Error(`--tls ${value}: there are off, on and both`);
+  return [value === "on"];
 }
 
 function positive(name: string, value: string | undefined, fallback: number): number {

@@ -11,7 +11,8 @@ import { direct } from "./contenders/direct.ts";
 import { pgbouncer } from "./contenders/pgbouncer.ts";
 import { recordingOnly, type RecordingOnly } from "./contenders/recording-only.ts";
 import { sallyport, type Sallyport } from "./contenders/sallyport.ts";
-import type { NamedProcess } from "./cpu.ts";
+import { learnQuiet, type NamedProcess, type Quiet } from "./cpu.ts";
+import { profileChildren } from "./profile.ts";
 import type { BenchOptions } from "./options.ts";
 
 export interface World {
@@ -22,8 +23,8 @@ export interface World {
   readonly pgbouncer: Contender | undefined;
   readonly recordingOnly: RecordingOnly | undefined;
   readonly sallyport: Sallyport | undefined;
-  /** everything that runs, for waiting until it is quiet */
-  readonly processes: () => readonly NamedProcess[];
+  /** of everything that runs */
+  readonly quiet: Quiet;
   stop(): Promise<void>;
 }
 
@@ -35,6 +36,8 @@ export async function startWorld(options: BenchOptions, problems: string[]): Pro
       else rmSync(folder, { recursive: true, force: true });
     },
   ];
+  if (options.profile !== undefined) stops.push(profileChildren(options.profile, () => processes()));
+  let processes = (): NamedProcess[] => [];
   const stop = async (): Promise<void> => {
     for (const one of stops.splice(0).toReversed()) await one();
   };
@@ -62,7 +65,7 @@ export async function startWorld(options: BenchOptions, problems: string[]): Pro
     const gateway = whole ? await attempt("Sallyport's clients", () => sallyport(stack)) : undefined;
     const plain = await direct(stack, database);
     const contenders = [plain, bouncer, relay, gateway].filter((one) => one !== undefined);
-    const processes = (): NamedProcess[] => {
+    processes = (): NamedProcess[] => {
       const byPid = new Map(contenders.flatMap((one) => one.processes()).map((process) => [process.pid, process]));
       return [...byPid.values()];
     };
@@ -73,7 +76,7 @@ export async function startWorld(options: BenchOptions, problems: string[]): Pro
       pgbouncer: bouncer,
       recordingOnly: relay,
       sallyport: gateway,
-      processes,
+      quiet: await learnQuiet(processes),
       stop,
     };
   } catch (error) {

@@ -1,6 +1,6 @@
 /** `pgbench -S` through every contender in turn: what a command costs. */
 import type { Contender } from "../contenders/contender.ts";
-import { CLIENT, cpuBetween, cpuOf, whenQuiet } from "../cpu.ts";
+import { CLIENT, cpuBetween, cpuOf } from "../cpu.ts";
 import type { BenchOptions } from "../options.ts";
 import { runPgbench, type QueryMode } from "../pgbench.ts";
 import type { SectionReport } from "../report.ts";
@@ -36,7 +36,7 @@ export async function commands(world: World, options: BenchOptions): Promise<Sec
   const contenders = [world.direct, world.pgbouncer, world.recordingOnly, world.sallyport].filter(
     (one) => one !== undefined,
   );
-  const settings = [false, true].flatMap((tls) =>
+  const settings = options.tls.flatMap((tls) =>
     (["simple", "prepared"] as const).flatMap((mode) => CLIENTS.map((clients): Setting => ({ tls, mode, clients }))),
   );
   const figures: CommandFigures[] = [];
@@ -54,16 +54,16 @@ export async function commands(world: World, options: BenchOptions): Promise<Sec
       "ingestion into ClickHouse, which may end after the burst and is waited for. Target leg without TLS.",
     table: [HEAD, ...figures.map((one) => row(one, figures))],
     data: { figures },
-    targets: targets(figures),
+    targets: targets(figures, options.tls),
   };
 }
 
 async function measure(world: World, contender: Contender, setting: Setting, seconds: number): Promise<CommandFigures> {
   await contender.prepare?.();
-  await whenQuiet(world.processes(), SETTLE_MS);
+  await world.quiet.wait(SETTLE_MS);
   const before = cpuOf(contender.processes());
   const run = await runPgbench({ env: contender.env(setting.tls), ...setting, seconds });
-  await whenQuiet(contender.processes(), SETTLE_MS);
+  await world.quiet.wait(SETTLE_MS);
   const cpu = cpuBetween(before, cpuOf(contender.processes()));
   return {
     contender: contender.name,
@@ -134,9 +134,9 @@ function nameOf({ tls, mode, clients }: Setting): string {
 
 // ---- the targets
 
-function targets(all: readonly CommandFigures[]): Target[] {
+function targets(all: readonly CommandFigures[], tlsModes: readonly boolean[]): Target[] {
   const settings = (clients: readonly number[]): Setting[] =>
-    [false, true].flatMap((tls) =>
+    tlsModes.flatMap((tls) =>
       (["simple", "prepared"] as const).flatMap((mode) => clients.map((count) => ({ tls, mode, clients: count }))),
     );
   const figures = (clients: readonly number[], value: (setting: Setting) => number): Record<string, number> =>

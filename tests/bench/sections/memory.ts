@@ -1,7 +1,6 @@
 /** What the edge holds in memory, and what one session's bulk does to another session. */
 import { connected } from "../clients.ts";
 import type { Contender } from "../contenders/contender.ts";
-import { whenQuiet } from "../cpu.ts";
 import type { BenchOptions } from "../options.ts";
 import { readRows } from "../read-rows.ts";
 import type { SectionReport } from "../report.ts";
@@ -56,15 +55,15 @@ export async function memory(world: World, options: BenchOptions): Promise<Secti
   for (const one of measured) {
     const { name } = one.contender;
     console.error(`bench: a large result, ${name} …`);
-    await whenQuiet(world.processes(), SETTLE_MS);
+    await world.quiet.wait(SETTLE_MS);
     bulk.set(name, await measureBulk(one, bulkRows));
     if (one.pid === undefined) continue;
     console.error(`bench: idle sessions, ${name} …`);
-    await whenQuiet(world.processes(), SETTLE_MS);
+    await world.quiet.wait(SETTLE_MS);
     idle.set(name, await measureIdle(one.contender, one.pid, options.quick ? 100 : 1000));
   }
   console.error("bench: logins …");
-  await whenQuiet(world.processes(), SETTLE_MS);
+  await world.quiet.wait(SETTLE_MS);
   const logins = await measureLogins(
     [direct, pgbouncer, recordingOnly, sallyport].filter((one) => one !== undefined),
     options.quick ? 5 : LOGINS,

@@ -1,6 +1,5 @@
 /** What comes after the acknowledgement: the log, approvals, withdrawals. Sallyport only. */
 import { openBus } from "../bus.ts";
-import { whenQuiet } from "../cpu.ts";
 import type { BenchOptions } from "../options.ts";
 import { measureDrain, measureIngest, type BurstFigures } from "../pipeline/burst.ts";
 import { measureFreshness } from "../pipeline/freshness.ts";
@@ -33,8 +32,8 @@ export async function pipeline(world: World, options: BenchOptions): Promise<Sec
   // one part's failure leaves the others their figures
   const part = async (name: string, measure: () => Promise<void>): Promise<void> => {
     console.error(`bench: ${name} …`);
-    await whenQuiet(world.processes(), SETTLE_MS);
-    await measure().catch((error: Error) => problems.push(`${name}: ${error.message}`));
+    await world.quiet.wait(SETTLE_MS);
+    await measure().catch((error: Error) => problems.push(`${name}: ${error.message.split("\n")[0]}`));
   };
   try {
     await sallyport.signIn();

@@ -1,6 +1,6 @@
 /** A million rows through every contender: what bulk costs, without and with masking. */
 import type { Contender } from "../contenders/contender.ts";
-import { cpuBetween, cpuOf, whenQuiet } from "../cpu.ts";
+import { cpuBetween, cpuOf } from "../cpu.ts";
 import type { BenchOptions } from "../options.ts";
 import { readRows } from "../read-rows.ts";
 import type { SectionReport } from "../report.ts";
@@ -33,7 +33,7 @@ const PEOPLE = "SELECT id, title, email, phone, amount, created_at FROM people_r
 const SETTLE_MS = 120_000;
 
 export async function rows(world: World, options: BenchOptions): Promise<SectionReport> {
-  const cases = [false, true].flatMap((tls) => casesOf(world, tls));
+  const cases = options.tls.flatMap((tls) => casesOf(world, tls));
   const measured = await inTurns(options.quick ? 1 : options.rounds, cases, async (one) => {
     console.error(`bench: rows, ${one.name}${one.tls ? " TLS" : ""} …`);
     return measure(world, one);
@@ -45,13 +45,14 @@ export async function rows(world: World, options: BenchOptions): Promise<Section
   const ratio = (one: RowFigures): number => reference(one.tls).seconds / one.seconds;
   const ratios = (name: string): Record<string, number> =>
     Object.fromEntries(
-      [false, true].map((tls) => {
+      options.tls.map((tls) => {
         const found = figures.find((one) => one.name === name && one.tls === tls);
         return [tls ? "TLS" : "no TLS", found === undefined ? Number.NaN : ratio(found)];
       }),
     );
+  const { rows: count, bytes } = figures[0]!;
   return {
-    title: `Rows: ${figure(reference(false).rows, 0)} rows of 6 columns, ${figure(reference(false).bytes / 1e6)} MB`,
+    title: `Rows: ${figure(count, 0)} rows of 6 columns, ${figure(bytes / 1e6)} MB`,
     note:
       "One simple query, text format; a reader that counts bytes and throws them away. MB/s of the unmasked bytes, so " +
       "that ratios are those of the time. CPU in ms for the whole result.",
@@ -101,10 +102,10 @@ function casesOf({ direct, pgbouncer, recordingOnly, sallyport }: World, tls: bo
 
 async function measure(world: World, { name, contender, sql, tls }: Case): Promise<RowFigures> {
   await contender.prepare?.();
-  await whenQuiet(world.processes(), SETTLE_MS);
+  await world.quiet.wait(SETTLE_MS);
   const before = cpuOf(contender.processes());
   const read = await readRows(contender.env(tls), sql);
-  await whenQuiet(contender.processes(), SETTLE_MS);
+  await world.quiet.wait(SETTLE_MS);
   const cpu = cpuBetween(before, cpuOf(contender.processes()));
   return { name, tls, ...read, cpu: Object.fromEntries([...cpu].map(([process, used]) => [process, used * 1000])) };
 }
