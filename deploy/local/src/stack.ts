@@ -44,6 +44,8 @@ export interface Stack {
   readonly secrets: SecretFiles;
   readonly supervisor: Supervisor;
   stop(): Promise<void>;
+  /** Stops and removes all state. */
+  forget(): Promise<void>;
 }
 
 /**
@@ -96,6 +98,11 @@ export async function startStack(options: StackOptions): Promise<Stack> {
         ["identity", "catalog", "policy", "approval", "masking", "audit", "idp"],
         ["nats-server", "postgres"],
       ]),
+    forget: async () => {
+      await stack.stop();
+      forgetDemoTarget(stateDir);
+      forgetLayout(layout);
+    },
   };
   const framesMaxBytes = options.framesMaxBytes ?? (await framesLimit(layout.nats));
   try {
@@ -111,7 +118,7 @@ export async function startStack(options: StackOptions): Promise<Stack> {
     await Promise.all([
       ...wanted.map(startService),
       supervisor.start(idpSpec(stack)),
-      supervisor.start(prepareDemoTarget(stateDir, target)).then(() => seedDemoTarget(target)),
+      startDemoTarget(stateDir, target, supervisor),
     ]);
     return stack;
   } catch (error) {
@@ -153,6 +160,11 @@ async function requirePorts(ports: Ports): Promise<void> {
     "local.start",
     `Taken by another program: ${list}. Is Sallyport running already? Stop what listens there (\`ss -ltnp\` names it), or move all ports with --port-base N.`,
   );
+}
+
+async function startDemoTarget(stateDir: string, target: DemoTarget, supervisor: Supervisor): Promise<void> {
+  await supervisor.start(prepareDemoTarget(stateDir, target));
+  await seedDemoTarget(target);
 }
 
 /** FRAMES may take 20 GiB, on a small disk half of what is free: full means that nothing is admitted any more. */
