@@ -59,16 +59,19 @@ interface Started {
 
 const identity = service({
   definition: IdentityServiceService,
-  handlers: new Proxy({}, {
-    get: (_target, name) =>
-      name === "authenticate"
-        ? async ({ token }: { token: string }) => {
-            if (!token.startsWith("token-of-"))
-              throw new AppError("unauthenticated", "test", "this token is not known");
-            return AuthenticateResponse.fromPartial({ principal: { id: `user:${token.slice("token-of-".length)}` } });
-          }
-        : () => Promise.reject(new AppError("internal", "test", "not here")),
-  }) as never,
+  handlers: new Proxy(
+    {},
+    {
+      get: (_target, name) =>
+        name === "authenticate"
+          ? async ({ token }: { token: string }) => {
+              if (!token.startsWith("token-of-"))
+                throw new AppError("unauthenticated", "test", "this token is not known");
+              return AuthenticateResponse.fromPartial({ principal: { id: `user:${token.slice("token-of-".length)}` } });
+            }
+          : () => Promise.reject(new AppError("internal", "test", "not here")),
+    },
+  ) as never,
 });
 
 const policy = service({

@@ -100,9 +100,7 @@ function problemsOf(issue: z.core.$ZodIssue, source: YamlSource): Problem[] {
   if (issue.code === "invalid_union") {
     const meant = issue.errors.filter((issues) => issues.every((inner) => inner.path.length > 0));
     if (meant.length === 1) {
-      return meant[0]!.flatMap((inner) =>
-        problemsOf({ ...inner, path: [...issue.path, ...inner.path] }, source),
-      );
+      return meant[0]!.flatMap((inner) => problemsOf({ ...inner, path: [...issue.path, ...inner.path] }, source));
     }
   }
   const last = issue.path.at(-1);

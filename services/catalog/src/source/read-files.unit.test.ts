@@ -194,12 +194,12 @@ test.each<[string, string, string]>([
   ],
   [
     "a path out of the secrets",
-    (CONNECTION.replace("env:ORDERS_PASSWORD", "file:../keys/x")),
+    CONNECTION.replace("env:ORDERS_PASSWORD", "file:../keys/x"),
     "a.yaml:6:34 a `file:` reference has no `.` or `..` in it",
   ],
   [
     "an absolute path",
-    (CONNECTION.replace("env:ORDERS_PASSWORD", "file:/etc/shadow")),
+    CONNECTION.replace("env:ORDERS_PASSWORD", "file:/etc/shadow"),
     "a.yaml:6:34 an absolute `file:` reference has to be below one of the catalog's `secretFolders`; relative ones are below the edge's secrets folder",
   ],
   [
