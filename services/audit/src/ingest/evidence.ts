@@ -169,11 +169,11 @@ interface Lost {
 
 /** Open sessions of epochs after which their lane has begun a newer one. */
 async function lostSessions(session: Session): Promise<Lost[]> {
-  const batches = "SELECT edge, lane, epoch, batch_no FROM storage.event_log GROUP BY edge, lane, epoch, batch_no";
+  const epochs = "SELECT edge, lane, epoch, max(batch_no) FROM storage.event_log GROUP BY edge, lane, epoch";
   const rows = await session.rows<{ session_id: string; edge: string; epoch: number; open: number[] }>(
     `SELECT s.session_id AS session_id, s.edge AS edge, s.epoch AS epoch, c.open AS open
      FROM (SELECT session_id, edge, lane, epoch FROM storage.session_facts FINAL WHERE closed_at = 0 AND refused_at = 0 AND lost_at = 0 AND edge != '') AS s
-     INNER JOIN (SELECT edge, lane, max(epoch) AS newest FROM (${batches}) GROUP BY edge, lane) AS l ON s.edge = l.edge AND s.lane = l.lane
+     INNER JOIN (SELECT edge, lane, max(epoch) AS newest FROM (${epochs}) GROUP BY edge, lane) AS l ON s.edge = l.edge AND s.lane = l.lane
      LEFT JOIN (SELECT session_id, groupArray(command) AS open FROM storage.command_facts FINAL
                 WHERE (admitted_at > 0 OR held_at > 0) AND completed_at = 0 AND denied_at = 0 GROUP BY session_id) AS c ON s.session_id = c.session_id
      WHERE s.epoch < l.newest`,

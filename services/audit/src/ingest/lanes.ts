@@ -34,23 +34,30 @@ export interface Gap {
   to: number;
 }
 
+interface Missing {
+  from: number;
+  to: number;
+  /** ms; when something behind it came */
+  since: number;
+  /** gaps are told once */
+  told: boolean;
+}
+
 interface Epoch {
   edge: string;
   lane: number;
   epoch: number;
-  /** everything below has come */
-  next: number;
-  /** batches that came before their turn */
-  ahead: Set<number>;
-  /** ms; when the lowest missing batch was first missed; 0: none is */
-  missingSince: number;
-  /** gaps are told once: up to this batch they have been */
-  toldUpTo: number;
+  /** the highest number that has come */
+  highest: number;
+  /** below it, in order */
+  missing: Missing[];
   /** SHA-256 of recent batches, hex: a repeat must be the same bytes, a successor must name its predecessor */
   hashes: Map<number, string>;
 }
 
 const HASHES_KEPT = 256;
+/** Gaps remembered for each lane; what fills an older one counts as a repeat. */
+const GAPS_KEPT = 10_000;
 
 export class Lanes {
   readonly #epochs = new Map<string, Epoch>();
@@ -66,16 +73,14 @@ export class Lanes {
     const open = this.#epochs.get(laneKey(name));
     if (open === undefined || name.epoch > open.epoch) return { kind: "new" };
     if (name.epoch < open.epoch) return { kind: "refuse", why: "closed-epoch" };
-    if (name.batchNo >= open.next && !open.ahead.has(name.batchNo)) return { kind: "new" };
+    if (name.batchNo > open.highest || isMissing(open, name.batchNo)) return { kind: "new" };
     const known = open.hashes.get(name.batchNo);
-    return known !== undefined && hash !== "" && known !== hash
-      ? { kind: "refuse", why: "changed" }
-      : { kind: "repeat" };
+    return known !== undefined && known !== hash ? { kind: "refuse", why: "changed" } : { kind: "repeat" };
   }
 
   /**
    * Remembers a new batch.
-   * @returns the epoch that it closed, and the gaps that this one had
+   * @returns the epoch that it closed, and the gaps of that epoch that had not been told
    */
   accept(name: BatchName, hash: string, nowMs: number): { closed?: ClosedEpoch; gaps: Gap[] } {
     const key = laneKey(name);
@@ -85,21 +90,13 @@ export class Lanes {
     if (open === undefined || name.epoch > open.epoch) {
       if (open !== undefined) {
         closed = { edge: open.edge, lane: open.lane, epoch: open.epoch };
-        gaps = tell(open);
+        gaps = tell(open, () => true);
       }
-      open = {
-        edge: name.edge,
-        lane: name.lane,
-        epoch: name.epoch,
-        next: 1,
-        ahead: new Set(),
-        missingSince: 0,
-        toldUpTo: 0,
-        hashes: new Map(),
-      };
+      const { edge, lane, epoch } = name;
+      open = { edge, lane, epoch, highest: 0, missing: [], hashes: new Map() };
       this.#epochs.set(key, open);
     }
-    advance(open, name.batchNo, nowMs);
+    arrived(open, name.batchNo, nowMs);
     open.hashes.set(name.batchNo, hash);
     if (open.hashes.size > HASHES_KEPT) open.hashes.delete(open.hashes.keys().next().value as number);
     return closed === undefined ? { gaps } : { closed, gaps };
@@ -113,29 +110,21 @@ export class Lanes {
 
   /** Gaps that have been open for longer than the wait; each is told once. */
   overdue(nowMs: number): Gap[] {
-    const gaps: Gap[] = [];
-    for (const open of this.#epochs.values()) {
-      if (open.missingSince > 0 && nowMs - open.missingSince >= this.#gapWaitMs) gaps.push(...tell(open));
-    }
-    return gaps;
+    return [...this.#epochs.values()].flatMap((open) => tell(open, ({ since }) => nowMs - since >= this.#gapWaitMs));
   }
 
-  /** From the log, after a start: an epoch's batches. Older epochs of the lane are closed already. */
+  /** From the log, after a start: the newest epoch of a lane. Older ones are closed already. */
   restore(
-    name: Omit<BatchName, "batchNo">,
-    next: number,
-    ahead: readonly number[],
+    name: ClosedEpoch,
+    highest: number,
+    missing: readonly { from: number; to: number }[],
     hashes: ReadonlyMap<number, string>,
     nowMs: number,
   ): void {
-    const known = this.#epochs.get(laneKey(name));
-    if (known !== undefined && known.epoch > name.epoch) return;
     this.#epochs.set(laneKey(name), {
       ...name,
-      next,
-      ahead: new Set(ahead),
-      missingSince: ahead.length > 0 ? nowMs : 0,
-      toldUpTo: 0,
+      highest,
+      missing: missing.map(({ from, to }) => ({ from, to, since: nowMs, told: false })),
       hashes: new Map(hashes),
     });
   }
@@ -143,28 +132,30 @@ export class Lanes {
 
 const laneKey = (name: { edge: string; lane: number }): string => `${name.edge}\0${name.lane}`;
 
-function advance(open: Epoch, batchNo: number, nowMs: number): void {
-  if (batchNo !== open.next) {
-    open.ahead.add(batchNo);
-    if (open.missingSince === 0) open.missingSince = nowMs;
+const isMissing = (open: Epoch, batchNo: number): boolean =>
+  open.missing.some(({ from, to }) => from <= batchNo && batchNo <= to);
+
+function arrived(open: Epoch, batchNo: number, nowMs: number): void {
+  if (batchNo > open.highest) {
+    if (batchNo > open.highest + 1) {
+      open.missing.push({ from: open.highest + 1, to: batchNo - 1, since: nowMs, told: false });
+      if (open.missing.length > GAPS_KEPT) open.missing.shift();
+    }
+    open.highest = batchNo;
     return;
   }
-  open.next++;
-  while (open.ahead.delete(open.next)) open.next++;
-  // the wait begins anew for what is still missing behind it
-  open.missingSince = open.ahead.size > 0 ? nowMs : 0;
+  open.missing = open.missing.flatMap((gap) => {
+    if (batchNo < gap.from || batchNo > gap.to) return [gap];
+    const parts = [
+      { ...gap, to: batchNo - 1 },
+      { ...gap, from: batchNo + 1 },
+    ];
+    return parts.filter(({ from, to }) => from <= to);
+  });
 }
 
-function tell(open: Epoch): Gap[] {
-  const gaps: Gap[] = [];
-  let expected = Math.max(open.next, open.toldUpTo + 1);
-  for (const batchNo of [...open.ahead].sort((a, b) => a - b)) {
-    if (batchNo < expected) continue;
-    if (batchNo > expected)
-      gaps.push({ edge: open.edge, lane: open.lane, epoch: open.epoch, from: expected, to: batchNo - 1 });
-    expected = batchNo + 1;
-  }
-  open.toldUpTo = expected - 1;
-  open.missingSince = 0;
-  return gaps;
+function tell(open: Epoch, due: (gap: Missing) => boolean): Gap[] {
+  const gaps = open.missing.filter((gap) => !gap.told && due(gap));
+  for (const gap of gaps) gap.told = true;
+  return gaps.map(({ from, to }) => ({ edge: open.edge, lane: open.lane, epoch: open.epoch, from, to }));
 }

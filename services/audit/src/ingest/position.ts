@@ -47,40 +47,72 @@ export async function streamStart(session: Session, stream: StreamNow): Promise<
   };
 }
 
+/** One life of a lane, as the log has it. */
+interface EpochRow {
+  edge: string;
+  lane: number;
+  epoch: number;
+  highest: number;
+  batches: number;
+  /** something of it came within the last week */
+  recent: number;
+}
+
+/** Read from the table's own projection `epochs`: a row for each, however long the log is. */
+export const EPOCHS_QUERY = `SELECT edge, lane, epoch, max(batch_no) AS highest, countIf(idx = 0) AS batches, max(bus_time) > now64(6) - INTERVAL 7 DAY AS recent
+   FROM storage.event_log GROUP BY edge, lane, epoch`;
+
+async function epochsOf(session: Session): Promise<{ newest: EpochRow[]; closed: EpochRow[] }> {
+  const rows = (await session.rows<EpochRow>(EPOCHS_QUERY)).filter(({ edge }) => edge !== "");
+  const newest = new Map<string, EpochRow>();
+  for (const row of rows) {
+    const key = `${row.edge}\0${row.lane}`;
+    if (row.epoch > (newest.get(key)?.epoch ?? 0)) newest.set(key, row);
+  }
+  const open = new Set(newest.values());
+  return { newest: [...open], closed: rows.filter((row) => !open.has(row)) };
+}
+
+/** Batches looked at for what is missing among them; what was missing before has been told long ago. */
+const LOOK_BACK = 65_536;
+const HASHES = 64;
+
 /** Puts back what `Lanes` knew of the newest epoch of each lane. */
 export async function restoreLanes(session: Session, lanes: Lanes, nowMs: number): Promise<void> {
-  // the sub-queries group as the projection `batches` does, so that one row a batch is read and not one a record
-  const batches = `SELECT edge, lane, epoch, batch_no, any(batch_hash) AS hash FROM storage.event_log GROUP BY edge, lane, epoch, batch_no`;
-  const newest = `SELECT edge, lane, max(epoch) FROM (${batches}) WHERE edge != '' GROUP BY edge, lane`;
-  const states = await session.rows<{
-    edge: string;
-    lane: number;
-    epoch: number;
-    next: number;
-    ahead: number[];
-    recent: [number, string][];
-  }>(
-    `SELECT edge, lane, epoch, countIf(batch_no = place) + 1 AS next, groupArrayIf(batch_no, batch_no != place) AS ahead,
-       arraySlice(arraySort(x -> -x.1, groupArray((batch_no, hash))), 1, 64) AS recent
-     FROM (SELECT edge, lane, epoch, batch_no, hash, row_number() OVER (PARTITION BY edge, lane, epoch ORDER BY batch_no) AS place
-           FROM (${batches}) WHERE (edge, lane, epoch) IN (${newest}))
-     GROUP BY edge, lane, epoch`,
-  );
-  for (const { edge, lane, epoch, next, ahead, recent } of states) {
-    lanes.restore({ edge, lane, epoch }, next, ahead, new Map(recent.reverse()), nowMs);
+  for (const row of (await epochsOf(session)).newest) {
+    const { edge, lane, epoch, highest, batches } = row;
+    const after = Math.max(0, highest - LOOK_BACK);
+    const missing = batches === highest ? [] : await gapsOf(session, row, after);
+    const recent = await session.rows<{ batch_no: number; hash: string }>(
+      `SELECT batch_no, any(batch_hash) AS hash FROM storage.event_log
+       WHERE ${ofEpoch(row)} AND batch_no > ${Math.max(0, highest - HASHES)} GROUP BY edge, lane, epoch, batch_no ORDER BY batch_no`,
+    );
+    const hashes = new Map(recent.map(({ batch_no: batchNo, hash }) => [batchNo, hash] as const));
+    lanes.restore({ edge, lane, epoch }, highest, missing, hashes, nowMs);
   }
 }
 
 /** Gaps of epochs that are over: nothing can fill them any more. */
 export async function gapsOfClosedEpochs(session: Session): Promise<Gap[]> {
-  const batches = `SELECT edge, lane, epoch, batch_no FROM storage.event_log GROUP BY edge, lane, epoch, batch_no`;
-  return session.rows<Gap>(
-    `SELECT edge, lane, epoch, before + 1 AS from, batch_no - 1 AS to
-     FROM (SELECT edge, lane, epoch, batch_no,
-             lagInFrame(batch_no, 1, toUInt64(0)) OVER (PARTITION BY edge, lane, epoch ORDER BY batch_no ROWS BETWEEN UNBOUNDED PRECEDING AND UNBOUNDED FOLLOWING) AS before,
-             max(epoch) OVER (PARTITION BY edge, lane) AS newest
-           FROM (${batches}) WHERE edge != '')
-     WHERE batch_no > before + 1 AND epoch < newest
-     ORDER BY edge, lane, epoch, from`,
+  const gaps: Gap[] = [];
+  for (const row of (await epochsOf(session)).closed) {
+    if (row.recent === 0 || row.batches === row.highest) continue;
+    for (const { from, to } of await gapsOf(session, row, Math.max(0, row.highest - LOOK_BACK))) {
+      gaps.push({ edge: row.edge, lane: row.lane, epoch: row.epoch, from, to });
+    }
+  }
+  return gaps;
+}
+
+const ofEpoch = ({ edge, lane, epoch }: EpochRow): string =>
+  `edge = ${literal(edge)} AND lane = ${lane} AND epoch = ${epoch}`;
+
+/** What is missing between batches after number `after`. */
+function gapsOf(session: Session, row: EpochRow, after: number): Promise<{ from: number; to: number }[]> {
+  return session.rows(
+    `SELECT before + 1 AS from, batch_no - 1 AS to
+     FROM (SELECT batch_no, lagInFrame(batch_no, 1, toUInt64(${after})) OVER (ORDER BY batch_no ROWS BETWEEN 1 PRECEDING AND CURRENT ROW) AS before
+           FROM (SELECT batch_no FROM storage.event_log WHERE ${ofEpoch(row)} AND batch_no > ${after} GROUP BY edge, lane, epoch, batch_no))
+     WHERE batch_no > before + 1 ORDER BY from`,
   );
 }

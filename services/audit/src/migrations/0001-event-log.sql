@@ -34,6 +34,10 @@ CREATE TABLE IF NOT EXISTS storage.event_log
     (
         SELECT stream, incarnation, max(stream_seq), max(ord), count() GROUP BY stream, incarnation
     ),
+    PROJECTION epochs
+    (
+        SELECT edge, lane, epoch, max(batch_no), countIf(idx = 0), max(bus_time) GROUP BY edge, lane, epoch
+    ),
     PROJECTION batches
     (
         SELECT edge, lane, epoch, batch_no, any(batch_hash), max(bus_time), count() GROUP BY edge, lane, epoch, batch_no
