@@ -48,6 +48,7 @@ export default defineConfig({
           name: "faults",
           include: ["tests/faults/**/*.test.ts"],
           exclude,
+          globalSetup: ["tests/faults/global-gateway.ts"],
           testTimeout: 120_000,
           hookTimeout: 120_000,
           pool: "forks",
