@@ -17,7 +17,7 @@ export interface Log {
   ): Promise<Row[]>;
 }
 
-const BOUND_MS = 20_000;
+const BOUND_MS = 60_000;
 
 export function openLog(api: Api, profile: Profile): Log {
   const ask = async (sql: string, parameters: Readonly<Record<string, string>> = {}): Promise<Row[]> => {
