@@ -3,6 +3,9 @@
 import type { Relation } from "@sallyport/proto/catalog_model";
 import type { ColumnUse, Outline, RelationRef } from "../sql/outline.ts";
 
+/** https://www.postgresql.org/docs/current/ddl-system-columns.html */
+const SYSTEM = new Set(["tableoid", "xmin", "cmin", "xmax", "cmax", "ctid"]);
+
 /** An outline's column uses, by statement, for asking about its relations one after the other. */
 export class ColumnUses {
   readonly #uses = new Map<number, ColumnUse[]>();
@@ -26,6 +29,8 @@ export class ColumnUses {
       const mine = qualifier === undefined || ref.names.includes(qualifier) || names?.has(qualifier) !== true;
       if (!mine) continue;
       if (column === "*" || known === undefined || known.has(column)) columns.add(column);
+      // `t.f` that is no column of t is f(t), of the whole row.
+      else if (qualifier !== undefined && ref.names.includes(qualifier) && !SYSTEM.has(column)) columns.add("*");
     }
     return columns.has("*") ? ["*"] : [...columns].toSorted();
   }

@@ -128,6 +128,10 @@ function expression(frame: Frame, place: Place, out: Collector): void {
     case "SubLink":
       subLinkOperator(node, out);
       break;
+    case "IndexElem":
+      // CREATE INDEX, and the arbiter of ON CONFLICT
+      if (text(node["name"]) !== undefined) out.column(place, text(node["name"]) ?? "");
+      break;
     case "SortBy":
       operator({ name: node["useOp"] ?? null }, out);
       break;

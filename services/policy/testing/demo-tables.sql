@@ -1,0 +1,22 @@
+-- The relations of `demoSchema()` in world.ts, for a real server.
+CREATE SCHEMA archive;
+CREATE TYPE order_status AS ENUM ('new', 'paid');
+CREATE TABLE customers (id int PRIMARY KEY, name text, email text, phone text, card_number text, notes text);
+CREATE TABLE orders (id int PRIMARY KEY, customer_id int, amount numeric, status text, created_at timestamptz);
+CREATE VIEW customer_contacts AS SELECT id, name AS who, email AS reach FROM customers;
+CREATE TABLE archive.orders (id int, amount numeric, iban text);
+CREATE TABLE audited (id int, at timestamptz);
+CREATE SEQUENCE orders_id_seq;
+CREATE TABLE measurements (id int, value numeric) PARTITION BY RANGE (id);
+CREATE TABLE measurements_1 PARTITION OF measurements FOR VALUES FROM (0) TO (1000);
+CREATE TABLE totals (a int, b int, c int GENERATED ALWAYS AS (a + b) STORED);
+CREATE FUNCTION order_total(int) RETURNS int LANGUAGE sql IMMUTABLE AS 'SELECT $1';
+CREATE FUNCTION order_total(orders) RETURNS int LANGUAGE sql IMMUTABLE AS 'SELECT 1';
+CREATE FUNCTION lower_all(text) RETURNS text LANGUAGE plpgsql IMMUTABLE AS 'BEGIN RETURN lower($1); END';
+CREATE FUNCTION upper(varchar) RETURNS text LANGUAGE plpgsql IMMUTABLE AS 'BEGIN RETURN $1; END';
+CREATE FUNCTION distance(int, int) RETURNS int LANGUAGE plpgsql IMMUTABLE AS 'BEGIN RETURN $1 - $2; END';
+CREATE OPERATOR <-> (LEFTARG = int, RIGHTARG = int, FUNCTION = distance);
+CREATE FUNCTION stamp() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN NEW.at := now(); RETURN NEW; END';
+CREATE TRIGGER stamp BEFORE INSERT ON audited FOR EACH ROW EXECUTE FUNCTION stamp();
+INSERT INTO customers SELECT i, 'n' || i, 'e' || i, 'p' || i, 'c' || i, 'x' FROM generate_series(1, 5) i;
+INSERT INTO orders SELECT i, i, i, 'new', now() FROM generate_series(1, 5) i;
