@@ -40,5 +40,3 @@ export const configSchema = z.strictObject({
     })
     .prefault({}),
 });
-
-export type EdgeConfig = z.infer<typeof configSchema>;

@@ -33,6 +33,8 @@ function accept(place: SessionPlace, socket: Socket): void {
   socket.on("error", () => {});
   const handshake = place.edge.handshake();
   if (handshake === undefined) {
+    const clientAddress = `${socket.remoteAddress ?? "unknown"}:${socket.remotePort ?? 0}`;
+    place.edge.turnAway({ clientAddress }, "exhausted", TOO_MANY.message);
     socket.end(refusalReport(TOO_MANY));
     setTimeout(() => socket.destroy(), TURNED_AWAY_MS);
     return;

@@ -26,6 +26,8 @@ export interface NegotiateOptions {
 
 export type Negotiated =
   | { kind: "cancel"; processId: number; secret: Buffer }
+  /** `socket`: where the client can be told, encrypted once it is */
+  | { kind: "failed"; socket: Socket | TLSSocket; error: unknown }
   | {
       kind: "startup";
       socket: Socket | TLSSocket;
@@ -52,14 +54,28 @@ const NO = Buffer.from("N");
 /** SSLRequest and GSSENCRequest may each come once. */
 const MAX_REQUESTS = 4;
 
-/** Throws WireFault and HandshakeEnded. The socket that it leaves behind is paused. */
+/** Fails with WireFault and HandshakeEnded. The socket that it leaves behind is paused. */
 export async function negotiate(raw: Socket, options: NegotiateOptions): Promise<Negotiated> {
+  const spoken: Spoken = { socket: raw };
+  try {
+    return await begin(raw, spoken, options);
+  } catch (error) {
+    return { kind: "failed", socket: spoken.socket, error };
+  }
+}
+
+/** What the client and we speak over, so far. */
+interface Spoken {
+  socket: Socket | TLSSocket;
+}
+
+async function begin(raw: Socket, spoken: Spoken, options: NegotiateOptions): Promise<Negotiated> {
   let socket: Socket | TLSSocket = raw;
   let pending = await nextBytes(socket, options.signal);
   if (pending[0] === TLS_HANDSHAKE) {
     // Direct TLS: what was read belongs to the TLS session.
     raw.unshift(pending);
-    socket = await secured(raw, options);
+    spoken.socket = socket = await secured(raw, options);
     if (socket instanceof TLSSocket && socket.alpnProtocol !== ALPN) {
       throw new WireFault(`direct TLS needs the ALPN protocol ${ALPN}`);
     }
@@ -76,7 +92,7 @@ export async function negotiate(raw: Socket, options: NegotiateOptions): Promise
         if (decoded.kind === "gssenc-request" || socket instanceof TLSSocket) socket.write(NO);
         else {
           socket.write(YES);
-          socket = await secured(raw, options);
+          spoken.socket = socket = await secured(raw, options);
         }
         pending = await nextBytes(socket, options.signal);
         break;
@@ -84,7 +100,7 @@ export async function negotiate(raw: Socket, options: NegotiateOptions): Promise
         return decoded;
       case "startup":
         if (rest.length > 0) socket.unshift(rest);
-        return { kind: "startup", socket, tls: tlsOf(socket), protocol: spoken(decoded.minor), startup: decoded };
+        return { kind: "startup", socket, tls: tlsOf(socket), protocol: versionOf(decoded.minor), startup: decoded };
       default:
         decoded satisfies never;
     }
@@ -92,12 +108,12 @@ export async function negotiate(raw: Socket, options: NegotiateOptions): Promise
   throw new WireFault("too many requests for encryption");
 }
 
-const spoken = (minor: number): number => Math.min(PROTOCOL_3_0 + minor, PROTOCOL_3_2);
+const versionOf = (minor: number): number => Math.min(PROTOCOL_3_0 + minor, PROTOCOL_3_2);
 
 /** NegotiateProtocolVersion, when the client asked for more than there is; undefined: nothing to say. */
 export function versionAnswer(minor: number, protocolOptions: readonly string[]): Buffer | undefined {
   if (PROTOCOL_3_0 + minor <= PROTOCOL_3_2 && protocolOptions.length === 0) return undefined;
-  return encodeNegotiateProtocolVersion(spoken(minor), protocolOptions);
+  return encodeNegotiateProtocolVersion(versionOf(minor), protocolOptions);
 }
 
 function tlsOf(socket: Socket | TLSSocket): string {

@@ -1,7 +1,6 @@
 import type { Socket } from "node:net";
 import type { TLSSocket } from "node:tls";
 import type { Accepted, Edge, EdgeSession, Handshake } from "@sallyport/edge";
-import type { Connection } from "@sallyport/proto/catalog_model";
 import { AppError, type Logger } from "@sallyport/runtime";
 import { NO_DATABASE, type Refusal, refusalReport, refusedLogin, TLS_REQUIRED, TOO_SLOW } from "./login-wording.ts";
 import { HandshakeEnded, negotiate, type Negotiated, readPassword, versionAnswer } from "./negotiate.ts";
@@ -50,13 +49,19 @@ export async function serveClient(place: SessionPlace, raw: Socket, handshake: H
       return;
     }
     socket = negotiated.socket;
+    if (negotiated.kind === "failed") throw negotiated.error;
     const request = admitted(place, negotiated);
-    if ("sqlstate" in request) return await refuse(socket, request);
+    if ("sqlstate" in request) {
+      const { parameters } = negotiated.startup;
+      const [claimedUser, connection] = [parameters.get("user") ?? "", parameters.get("database") ?? ""];
+      place.edge.turnAway({ clientAddress, claimedUser, connection }, "invalid-input", request.message);
+      return await refuse(socket, request);
+    }
     socket.write(AUTHENTICATION_CLEARTEXT);
     const token = await readPassword(socket, inTime);
     await logInAndRelay(place, { negotiated, request, token, clientAddress, handshake });
   } catch (error) {
-    await notLetIn(place, socket, error);
+    await notLetIn(place, socket, clientAddress, error);
   } finally {
     handshake.done();
   }
@@ -95,8 +100,9 @@ async function logInAndRelay(place: SessionPlace, login: Login): Promise<void> {
     login.handshake,
   );
   if (accepted.outcome === "refused") return refuse(socket, refusedLogin(accepted.code, accepted.message));
-  const target = await targetOf(place, accepted, request, socket);
-  if ("sqlstate" in target) return refuse(socket, target);
+  const reached = await targetOf(place, accepted, request, socket);
+  if ("sqlstate" in reached) return refuse(socket, reached);
+  const { target } = reached;
   let session: EdgeSession;
   try {
     session = await accepted.open(
@@ -112,7 +118,20 @@ async function logInAndRelay(place: SessionPlace, login: Login): Promise<void> {
     target.socket.destroy();
     throw error;
   }
-  await relay(place, login, accepted, session, target);
+  await relay(place, login, accepted, session, reached);
+}
+
+/** How long a login waits for the first observation of its target, ms. It goes on behind it. */
+const FIRST_OBSERVATION_MS = 3_000;
+
+async function inTime(promise: Promise<boolean>, ms: number): Promise<boolean> {
+  let timer: NodeJS.Timeout | undefined;
+  const late = new Promise<false>((resolve) => (timer = setTimeout(resolve, ms, false)));
+  try {
+    return await Promise.race([promise, late]);
+  } finally {
+    clearTimeout(timer);
+  }
 }
 
 /** The target, logged in to and with its schema observed; a Refusal is recorded already. */
@@ -121,7 +140,7 @@ async function targetOf(
   accepted: Accepted,
   request: StartupRequest,
   client: Socket,
-): Promise<TargetConnection | Refusal> {
+): Promise<{ target: TargetConnection; observed: boolean } | Refusal> {
   const { connection, database } = accepted;
   const gone = new AbortController();
   const onClose = (): void => gone.abort();
@@ -129,11 +148,11 @@ async function targetOf(
   try {
     const signal = AbortSignal.any([accepted.signal, gone.signal]);
     const reached = reachTarget(place.dial, { connection, database, parameters: request.parameters }, signal);
-    if (accepted.schemaDigest === "") {
-      // Observed while the login is under way; decisions before it would know no table at all.
-      await Promise.all([reached, place.observer.observe(connection, database)]);
-    }
-    return await reached;
+    if (accepted.schemaDigest !== "") return { target: await reached, observed: true };
+    // Observed while the login is under way; decisions before it would know no table at all, and be as strict as can be.
+    const observing = place.observer.observe(connection, database);
+    const target = await reached;
+    return { target, observed: await inTime(observing, FIRST_OBSERVATION_MS) };
   } catch (error) {
     if (!(error instanceof TargetFault)) throw error;
     place.log.warn({ err: error, connection: connection.name }, "the target could not be reached");
@@ -149,12 +168,13 @@ async function relay(
   login: Login,
   accepted: Accepted,
   session: EdgeSession,
-  target: TargetConnection,
+  { target, observed }: { target: TargetConnection; observed: boolean },
 ): Promise<void> {
   const { edge, dial, observer, table, log } = place;
   const { negotiated, request } = login;
   const state = new SessionState();
   state.stale = true;
+  state.unobserved = !observed;
   state.guarded = session.hiddenClasses.length > 0;
   const relayed = new Relay({
     edge,
@@ -193,9 +213,17 @@ function greet(
   session.gate.release(0, Buffer.concat([...hello, encodeBackendKeyData(key.processId, key.secret), READY.I]));
 }
 
-async function notLetIn(place: SessionPlace, socket: Socket, error: unknown): Promise<void> {
-  if (error instanceof HandshakeEnded) return error.late ? refuse(socket, TOO_SLOW) : void socket.destroy();
-  if (error instanceof WireFault) return refuse(socket, { sqlstate: error.sqlstate, message: error.message });
+async function notLetIn(place: SessionPlace, socket: Socket, clientAddress: string, error: unknown): Promise<void> {
+  if (error instanceof HandshakeEnded) {
+    // Who says nothing and goes is a port scan or a health check.
+    if (!error.late) return void socket.destroy();
+    place.edge.turnAway({ clientAddress }, "deadline", TOO_SLOW.message);
+    return refuse(socket, TOO_SLOW);
+  }
+  if (error instanceof WireFault) {
+    place.edge.turnAway({ clientAddress }, "invalid-input", error.message);
+    return refuse(socket, { sqlstate: error.sqlstate, message: error.message });
+  }
   const known = AppError.from(error, "edge-postgres.session");
   place.log.error({ err: known }, "a session failed");
   return refuse(socket, refusedLogin(known.code, known.message));

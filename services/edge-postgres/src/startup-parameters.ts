@@ -1,4 +1,4 @@
-import type { Refusal } from "./login-wording.ts";
+import { NO_USER, type Refusal } from "./login-wording.ts";
 
 /**
  * What a client may say in its startup packet, and what of it reaches the target. A startup parameter is a SET without a
@@ -50,7 +50,7 @@ const MAX_OPTIONS = 32;
 
 export function readStartup(parameters: ReadonlyMap<string, string>): StartupRequest | Refusal {
   const user = parameters.get("user") ?? "";
-  if (user === "") return { sqlstate: "28000", message: "no user was named" };
+  if (user === "") return NO_USER;
   const [connection = "", ...rest] = (parameters.get("database") ?? user).split("/");
   const settings: (readonly [string, string])[] = [];
   const protocolOptions: string[] = [];
@@ -71,7 +71,7 @@ export function readStartup(parameters: ReadonlyMap<string, string>): StartupReq
     }
   }
   const checked = checkSettings(settings);
-  if (!Array.isArray(checked)) return checked as Refusal;
+  if ("sqlstate" in checked) return checked;
   return {
     user,
     connection,
@@ -80,7 +80,7 @@ export function readStartup(parameters: ReadonlyMap<string, string>): StartupReq
       0,
       64,
     ),
-    parameters: checked as readonly (readonly [string, string])[],
+    parameters: checked,
     protocolOptions,
   };
 }

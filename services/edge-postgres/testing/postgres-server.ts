@@ -50,8 +50,13 @@ export async function startPostgres(options: TestPostgresOptions = {}): Promise<
   writeFileSync(passwordFile, password);
   own(passwordFile);
   run(join(bin, "initdb"), [
-    ...["-D", data, "-U", "postgres", "--pwfile", passwordFile, "-A", "scram-sha-256"],
-    ...["-E", "UTF8", "--locale=C.UTF-8", "--no-sync"],
+    `--pgdata=${data}`,
+    "--username=postgres",
+    `--pwfile=${passwordFile}`,
+    "--auth=scram-sha-256",
+    "--encoding=UTF8",
+    "--locale=C.UTF-8",
+    "--no-sync",
   ]);
   const port = await freePort();
   for (const [name, text] of Object.entries(options.files ?? {})) {

@@ -123,11 +123,6 @@ export class ClientSide {
     return this.#parts.outbox.full || this.#parts.session.gate.pressed;
   }
 
-  /** A command waits for people. */
-  get held(): boolean {
-    return this.#held !== undefined;
-  }
-
   /** Asks the target for the session's state before the client's first command. */
   start(): void {
     this.#askState();

@@ -45,9 +45,9 @@ const pass: ColumnExecution = { kind: "pass" };
 const stars: ColumnExecution = {
   kind: "local",
   transform: (source, start, end, out) => {
-    const masked = "*".repeat(source.toString("utf8", start, end).length);
-    out.reserve(masked.length);
-    return out.bytes.write(masked, out.at);
+    const hidden = "*".repeat(source.toString("utf8", start, end).length);
+    out.reserve(hidden.length);
+    return out.bytes.write(hidden, out.at);
   },
 };
 const echo: ColumnExecution = { kind: "remote" };

@@ -187,6 +187,7 @@ describe("a held command", () => {
     await client.until("N");
     client.end();
     await eventually(() => answers.withdrawn.length === 1);
+    expect(postgres.log()).not.toContain("DELETE FROM t WHERE id = 5");
   });
 
   test("as a portal: its statement may be prepared, the Bind waits", async () => {
@@ -230,14 +231,16 @@ describe("the session ends", () => {
     client.send(serialize.query("SELECT pg_sleep(32)"));
     await eventually(async () => (await running("SELECT pg_sleep(32)")) === 1);
     client.end();
-    await eventually(async () => (await running("SELECT pg_sleep(32)")) === 0);
+    expect(await eventually(async () => (await running("SELECT pg_sleep(32)")) === 0)).toBe(true);
   });
 
   test("after Terminate, what was sent before it is still done", async () => {
     const client = await login();
     client.send(serialize.query("UPDATE t SET name = 'last' WHERE id = 7"), serialize.end());
     await eventually(() => client.closed);
-    await eventually(async () => (await postgres.query("SELECT name FROM t WHERE id = 7")).rows[0].name === "last");
+    const name = async (): Promise<string> => (await postgres.query("SELECT name FROM t WHERE id = 7")).rows[0].name;
+    await eventually(async () => (await name()) === "last");
+    expect(await name()).toBe("last");
   });
 
   test("when its target's process dies, with the server's own words", async () => {

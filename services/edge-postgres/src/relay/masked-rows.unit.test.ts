@@ -28,7 +28,7 @@ function rowsOf(bytes: Buffer): Cell[][] {
     const next = at + 1 + bytes.readUInt32BE(at + 1);
     decodeDataRow(bytes, at + 5, next, places);
     rows.push(
-      [...places.starts.slice(0, places.count)].map((start, i) => {
+      Array.from(places.starts.slice(0, places.count), (start, i) => {
         const length = places.lengths[i] as number;
         return length < 0 ? null : bytes.toString("utf8", start, start + length);
       }),

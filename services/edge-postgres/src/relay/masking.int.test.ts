@@ -245,7 +245,7 @@ describe("texts beside rows", () => {
     const answer = await client.query("SELECT shout(email) FROM people WHERE id = 1");
     expect(typesOf(answer)).toContain("N");
     client.send(
-      parse(`SELECT shout('${SECRET.split("").reverse().join("")}'), id FROM people`),
+      parse(`SELECT shout('${SECRET.split("").toReversed().join("")}'), id FROM people`),
       serialize.bind({}),
       serialize.execute({}),
       sync,

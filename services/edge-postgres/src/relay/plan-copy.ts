@@ -1,4 +1,4 @@
-import type { Edge, EdgeSession, KnownVerdict, ResultMask } from "@sallyport/edge";
+import type { Edge, EdgeSession, KnownVerdict } from "@sallyport/edge";
 import type { Rows } from "./own-queries.ts";
 import { CopyMask } from "./copy-mask.ts";
 import { copyFormatOf } from "./copy-options.ts";
@@ -49,7 +49,7 @@ export async function planCopy(question: CopyQuestion): Promise<CopyPlan> {
       : { name, tableOid: oid, columnNumber: found.number, typeOid: found.typeOid, binary: false };
   });
   const mask = await edge.maskFor(session, { ...shape, columns });
-  return { kind: "mask", mask: new CopyMask(asText(mask), format) };
+  return { kind: "mask", mask: new CopyMask(mask, format) };
 }
 
 const refused = (message: string): CopyPlan => ({ kind: "refused", message: `${message} ${WAY_OUT}` });
@@ -66,6 +66,3 @@ async function columnNumbers(
     (rows ?? []).map(([name, number, typeOid]) => [name ?? "", { number: Number(number), typeOid: Number(typeOid) }]),
   );
 }
-
-/** COPY data is text, whatever the columns' types. */
-const asText = (mask: ResultMask): ResultMask => mask;

@@ -14,7 +14,7 @@ export const STATE_QUERY =
 
 const MAX_NAMED = 256;
 const MAX_NAMED_BYTES = 1024 * 1024;
-const OBSERVE_AGAIN_MS = 1_000;
+const OBSERVE_AGAIN_MS = 10_000;
 const STALE_AGAIN_MS = 5_000;
 
 /** May the command change search_path, role, settings, prepared statements or cursors? */

@@ -22,8 +22,6 @@ export interface Dialled {
   readonly binding: ChannelBinding;
 }
 
-export type TlsMode = "disable" | "require" | "verify-ca" | "verify-full";
-
 export const dialDirectly: Dial = async (connection, role, signal) => {
   const address = `${connection.host}:${connection.port}`;
   const options = await tlsOptions(connection, role);

@@ -21,7 +21,7 @@ interface Database {
   next: Promise<boolean> | undefined;
 }
 
-const OBSERVE_MS = 15_000;
+const OBSERVE_MS = 10_000;
 
 export function schemaObserver(
   links: Links,

@@ -23,7 +23,7 @@ type Decode = (body: Buffer, at: number, end: number) => unknown;
 const places = backend.cellPlaces();
 const dataRow: Decode = (b, at, end) => {
   backend.decodeDataRow(b, at, end, places);
-  return [...places.starts.slice(0, places.count)].map((start, i) =>
+  return Array.from(places.starts.slice(0, places.count), (start, i) =>
     (places.lengths[i] as number) < 0 ? null : b.toString("latin1", start, start + (places.lengths[i] as number)),
   );
 };

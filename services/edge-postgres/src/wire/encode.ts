@@ -26,7 +26,6 @@ function int32(...values: readonly number[]): Buffer {
 
 export const AUTHENTICATION_OK = message(Backend.authentication, int32(0));
 export const AUTHENTICATION_CLEARTEXT = message(Backend.authentication, int32(3));
-export const BIND_COMPLETE = message(Backend.bindComplete, Buffer.alloc(0));
 
 const ready = (status: TransactionStatus): Buffer => message(Backend.readyForQuery, Buffer.from(status));
 export const READY: Readonly<Record<TransactionStatus, Buffer>> = { I: ready("I"), T: ready("T"), E: ready("E") };

@@ -158,7 +158,7 @@ test("fuzz: garbage is either messages or a WireFault, in any split, and the byt
     seed = (Math.imul(seed, 1_664_525) + 1_013_904_223) >>> 0;
     return seed % n;
   };
-  const types = [...Object.values(Backend)];
+  const types = Object.values(Backend);
   let faults = 0;
   let messages = 0;
   for (let round = 0; round < 3000; round++) {
