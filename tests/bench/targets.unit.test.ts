@@ -23,3 +23,10 @@ test("what could not be measured is not reached", () => {
   expect(judge({ ...one, figures: { a: Number.NaN } }).reached).toBe("not measured");
   expect(judge({ ...one, figures: { a: 2, b: Number.NaN } }).reached).toBe(false);
 });
+
+test("both bounds the same: exactly that", () => {
+  const complete = { what: "all of them", bound: { atLeast: 1, atMost: 1 }, unit: "" };
+  expect(judge({ ...complete, figures: { "": 1 } })).toMatchObject({ wanted: "= 1", reached: true });
+  expect(judge({ ...complete, figures: { "": 0.999 } }).reached).toBe(false);
+  expect(judge({ ...complete, figures: { "": 1.001 } }).reached).toBe(false);
+});
