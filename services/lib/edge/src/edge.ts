@@ -1,13 +1,13 @@
 /** An edge worker: one lane, one view of the events, and the sessions on them. */
 import type { Meter, Tracer } from "@opentelemetry/api";
 import type { NatsConnection } from "@nats-io/transport-node";
-import type { Logger } from "@sallyport/runtime";
+import type { ErrorCode, Logger } from "@sallyport/runtime";
 import { frames, framesStream, inboxPrefix } from "@sallyport/proto/subjects";
 import { cancelControl, type CancelControl } from "./cancel-control.ts";
 import { followEventStream, Leases, type EventSource } from "./leases.ts";
 import type { Links } from "./links.ts";
-import type { Accepted, Handshake, LoginRequest, Refused } from "./login-interface.ts";
-import { logIn } from "./login.ts";
+import type { Accepted, Handshake, LoginRequest, Refused, Stranger } from "./login-interface.ts";
+import { logIn, turnAway } from "./login.ts";
 import type { EdgePlace } from "./place.ts";
 import { Lane, LANE_DEFAULTS, type LaneSettings } from "./recorder/lane.ts";
 import { natsPublisher } from "./recorder/nats-publisher.ts";
@@ -72,6 +72,11 @@ export interface Edge {
   /** A place for a connection that has not logged in; undefined: too many, close it at once. */
   handshake(): Handshake | undefined;
   login(request: LoginRequest, handshake: Handshake): Promise<Accepted | Refused>;
+  /**
+   * Somebody is turned away before any token was shown: a handshake that breaks the protocol, or takes too long. Recorded,
+   * and not waited for; of a flood some, and all of it is counted. `message` is public.
+   */
+  turnAway(who: Stranger, code: ErrorCode, message: string): void;
   readonly cancels: CancelControl;
   /** live sessions */
   sessions(): Iterable<EdgeSession>;
@@ -86,6 +91,9 @@ export interface Edge {
   /** Ends every session with cause `shutdown` and resolves when the lane is empty, or after `deadlineMs`. */
   close(deadlineMs: number): Promise<void>;
 }
+
+/** Of those who are turned away without a token, so many are recorded in a second: noise must not fill the log. */
+const STRANGERS_PER_SECOND = 100;
 
 /** Throws AppError or a NATS error when EVENTS cannot be read. */
 export async function openEdge(options: EdgeOptions): Promise<Edge> {
@@ -113,6 +121,8 @@ export async function openEdge(options: EdgeOptions): Promise<Edge> {
   const cancels = cancelControl(nats, edge, options.siblings ?? []);
   let handshakes = 0;
   let closed = false;
+  let strangers = 0;
+  let second = 0;
 
   return {
     cancels,
@@ -133,6 +143,13 @@ export async function openEdge(options: EdgeOptions): Promise<Edge> {
       } finally {
         handshake.done();
       }
+    },
+    turnAway(who, code, message) {
+      const now = Math.floor(performance.now() / 1000);
+      if (now !== second) strangers = 0;
+      second = now;
+      if (strangers++ < STRANGERS_PER_SECOND) turnAway(place, who, code, message);
+      else telemetry.loginRefused(code);
     },
     *sessions() {
       for (const one of registry.all()) if (one instanceof LiveSession) yield one;

@@ -17,6 +17,13 @@ export interface LoginRequest {
   tls: string;
 }
 
+/** Somebody who got no further than the handshake. What they claim is theirs alone. */
+export interface Stranger {
+  clientAddress: string;
+  claimedUser?: string;
+  connection?: string;
+}
+
 /** What was found at the target, for SessionOpened. */
 export interface TargetFacts {
   /** host:port that was dialled */

@@ -7,7 +7,7 @@ import { AppError, type ErrorCode } from "@sallyport/runtime";
 import type { AuthenticateRequest } from "@sallyport/proto/identity";
 import type { Principal } from "@sallyport/proto/principal";
 import { RecordKind, SessionOpened, SessionRefused, VerdictReached } from "@sallyport/proto/record";
-import type { Accepted, LoginRequest, Refused, TargetFacts } from "./login-interface.ts";
+import type { Accepted, LoginRequest, Refused, Stranger, TargetFacts } from "./login-interface.ts";
 import type { EndCause, SessionEnd } from "./outcome.ts";
 import type { EdgePlace } from "./place.ts";
 import { SessionRecorder } from "./recorder/session-recorder.ts";
@@ -205,6 +205,22 @@ async function open(
   verdict.signed = undefined;
   await session.open(SessionOpened.encode(opened).finish(), reached);
   return session;
+}
+
+/** Turned away before any token was shown. Not waited for: nothing was read and nothing is known. */
+export function turnAway(place: EdgePlace, who: Stranger, code: ErrorCode, message: string): void {
+  const { claimedUser = "", connection = "", clientAddress } = who;
+  const request: LoginRequest = {
+    token: "",
+    claimedUser: claimedUser.slice(0, CLAIM_LENGTH),
+    connection: connection.slice(0, CLAIM_LENGTH),
+    database: "",
+    clientAddress,
+    clientApplication: "",
+    tls: "",
+  };
+  const attempt = { place, sessionId: newSessionId(), request, principal: undefined, verdict: undefined };
+  void refuse(attempt, code, message);
 }
 
 async function refuse(attempt: Attempt, code: ErrorCode, message: string): Promise<Refused> {

@@ -226,7 +226,9 @@ export class Lane {
 
   private mayJoin(batch: Batch, session: SessionRecorder, size: number): boolean {
     if (session.batch !== batch) return true;
-    return (batch.bytesOf[session.batchIndex] as number) + size <= SHARE_BYTES;
+    if ((batch.bytesOf[session.batchIndex] as number) + size <= SHARE_BYTES) return true;
+    // nobody else waits: more than its share, as long as there is room for whoever comes
+    return this.waiting.length === 0 && batch.room() - size >= TURN_BYTES;
   }
 
   private enter(batch: Batch, session: SessionRecorder, seq: number, size: number): void {

@@ -201,7 +201,7 @@ test("a small record is in the next batch, however much big sessions have queued
     await turn();
   }
   expect(faultsOf(bytesOf(bus))).toEqual([]);
-  // in turns: nobody is more than a few records ahead of another
+  // in turns: nobody is more than a batch ahead of another
   const counts = new Map<string, number>();
   let spread = 0;
   for (const record of bus.records()) {
@@ -211,7 +211,7 @@ test("a small record is in the next batch, however much big sessions have queued
       spread = Math.max(spread, Math.max(...counts.values()) - Math.min(...counts.values()));
     }
   }
-  expect(spread).toBeLessThanOrEqual(4);
+  expect(spread).toBeLessThanOrEqual(8);
 });
 
 test("the lane's bound presses those who hold most, and never a session with next to nothing", async () => {
