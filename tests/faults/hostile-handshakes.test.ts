@@ -1,11 +1,13 @@
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { HANDSHAKE_SECONDS } from "./global-gateway.ts";
-import { asAccount, Canary, givenBack, held, rawTcp, rawTls, type Held } from "./place.ts";
+import { asAccount, Canary, givenBack, held, log, rawTcp, rawTls, type Held } from "./place.ts";
 import { message, password, type RawClient, SSL_REQUEST, startup, startupOf } from "./raw-client.ts";
-import { pause, until } from "./until.ts";
+import { pause, until, untilNothing } from "./until.ts";
 
 let before: Held;
 let canary: Canary;
+/** What clients were told, by their address. */
+const told = new Map<string, string>();
 
 beforeAll(async () => {
   canary = new Canary();
@@ -44,6 +46,7 @@ test.each(inClear)("in clear, %s is refused in words", async (_, bytes, code) =>
   client.send(bytes);
   await client.end();
   expect(client.report).toMatchObject({ severity: "FATAL", code });
+  told.set(client.address, client.report!.message);
 });
 
 const encrypted: readonly [what: string, bytes: Buffer, code: string][] = [
@@ -58,6 +61,7 @@ test.each(encrypted)("in TLS, %s is refused in words", async (_, bytes, code) =>
   client.send(bytes);
   await client.end();
   expect(client.report).toMatchObject({ severity: "FATAL", code });
+  told.set(client.address, client.report!.message);
 });
 
 const hello = startup({ user: "engineer", database: "orders" });
@@ -76,6 +80,7 @@ test.each(insteadOfAPassword)("instead of a password, %s is refused in words", a
   client.send(bytes);
   await client.end();
   expect(client.report).toMatchObject({ severity: "FATAL", code });
+  told.set(client.address, client.report!.message);
 });
 
 test("noise where TLS should begin is hung up on", async () => {
@@ -134,6 +139,7 @@ test("a handshake has one deadline, however busily the client dawdles", async ()
   expect((performance.now() - began) / 1000).toBeGreaterThan(HANDSHAKE_SECONDS - 0.5);
   for (const client of [silent, dripping, atThePassword]) {
     expect(client.report).toMatchObject({ severity: "FATAL", code: "08004", message: "the login took too long" });
+    told.set(client.address, client.report!.message);
   }
   await canary.sings(2);
 });
@@ -151,4 +157,14 @@ test("the token may come in pieces", async () => {
   expect(client.report).toBeUndefined();
   client.send(message("X", ""));
   await client.end();
+});
+
+test("the log knows of everyone who was turned away, in the same words", async () => {
+  expect(told.size).toBeGreaterThanOrEqual(20);
+  const sql = "SELECT client_address, error FROM sessions WHERE state = 'refused'";
+  const missing = await untilNothing(async () => {
+    const refused = new Map((await log.ask(sql)).map((row) => [row["client_address"], row["error"]]));
+    return [...told].filter(([address, error]) => refused.get(address) !== error).map(([, error]) => error);
+  });
+  expect(missing).toEqual([]);
 });

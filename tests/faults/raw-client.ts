@@ -50,11 +50,14 @@ export class RawClient {
   /** bytes that came from the server */
   received = 0;
   #bytes = Buffer.alloc(0);
+  /** as the edge sees it */
+  readonly address: string;
   readonly #raw: Socket;
 
   private constructor(socket: Socket) {
     this.socket = socket;
     this.#raw = socket;
+    this.address = `127.0.0.1:${socket.localPort}`;
     this.#listen();
   }
 
