@@ -48,6 +48,12 @@ export function createTell(out: NodeJS.WriteStream): Teller {
 function cell(value: unknown): string | number {
   if (typeof value === "number") return value;
   const text =
-    typeof value === "string" ? value : Array.isArray(value) ? value.join(", ") : value === null || value === undefined ? "" : JSON.stringify(value);
+    typeof value === "string"
+      ? value
+      : Array.isArray(value)
+        ? value.join(", ")
+        : value === null || value === undefined
+          ? ""
+          : JSON.stringify(value);
   return text.length > MAX_CELL ? `${text.slice(0, MAX_CELL - 1)}…` : text;
 }
