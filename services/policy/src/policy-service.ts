@@ -12,7 +12,7 @@ import type { PolicyConfig } from "./policy-config.ts";
 import { loadVerdictKey } from "./policy-config.ts";
 import { Analyser } from "./sql/analyser.ts";
 import { State } from "./state.ts";
-import { validateConfiguration } from "./validate.ts";
+import { Validator } from "./validator.ts";
 
 /** How long `authorize` waits for a proof that it has seen everything: a busy machine is late, a partition stays. */
 const FRESH_WAIT_MS = 2_000;
@@ -26,6 +26,8 @@ export async function openPolicyService(
   const key = await loadVerdictKey(config);
   const analyser = await Analyser.open(config.analysis);
   runtime.onShutdown("analyser", () => analyser.close());
+  const validator = new Validator();
+  runtime.onShutdown("validator", () => validator.close());
   const state = new State({ onBroken: (problem) => log.error({ problem }, "the published policies do not load") });
   const follower = await followEvents(nats, {
     subjects: [eventsOfService("catalog"), eventsOfService("approval")],
@@ -63,7 +65,10 @@ export async function openPolicyService(
         }
         return authorize(request, { published: state.published, nowMs: Date.now(), timeZone });
       },
-      validate: (request) => validateConfiguration(request.configuration),
+      validate: async ({ configuration }) => {
+        if (configuration !== undefined) return await validator.validate(configuration);
+        throw new AppError("invalid-input", "policy.validate", "there is no configuration to validate");
+      },
     },
   });
 }

@@ -58,7 +58,7 @@ export class State {
     const generation = ++this.#generation;
     const configured = new ConfiguredEntities(configuration.connections, configuration.classes);
     const connections = new Map(configuration.connections.map((connection) => [connection.name, connection]));
-    const { set, problems } = compile(configuration.policies, vocabularyOf(configuration));
+    const { set, problems } = compile(configuration.policies, vocabularyOf(configuration), { types: false });
     const [first] = problems;
     if (first !== undefined) this.#options.onBroken(`${first.path}:${first.line}:${first.column}: ${first.message}`);
     const before = this.#published?.set;

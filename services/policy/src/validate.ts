@@ -7,10 +7,7 @@ import { vocabularyOf } from "./state.ts";
 
 const MAX_PROBLEMS = 200;
 
-export function validateConfiguration(configuration: Configuration | undefined): ValidateResponse {
-  if (configuration === undefined) {
-    return ValidateResponse.fromPartial({ problems: [{ message: "there is no configuration to validate" }] });
-  }
+export function validateConfiguration(configuration: Configuration): ValidateResponse {
   const { set, problems } = compile(configuration.policies, vocabularyOf(configuration));
   return ValidateResponse.fromPartial({ problems: problems.slice(0, MAX_PROBLEMS), policySet: set.digest });
 }

@@ -54,7 +54,8 @@ export class Statements {
     const random = this.#random;
     const ctes: string[] = [];
     const known: Source[] = [];
-    while (depth > 0 && random.below(4) === 0 && ctes.length < 2) {
+    const wanted = depth > 0 ? Math.max(0, random.below(6) - 3) : 0;
+    while (ctes.length < wanted) {
       // Named like a relation now and then: it hides it.
       const name = random.pick(["w1", "w2", "orders", "customers", "totals"]);
       if (known.some(({ alias }) => alias === name)) break;
