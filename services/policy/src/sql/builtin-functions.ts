@@ -43,6 +43,13 @@ effect(
   { opaque: true },
 );
 
+// A type named by a value: its input function, or a domain's checks, are run.
+effect(
+  `pg_input_is_valid pg_input_error_info domain_in domain_recv array_in array_recv record_in record_recv enum_in
+   enum_recv range_in range_recv multirange_in multirange_recv`,
+  { opaque: true },
+);
+
 // Replication, write-ahead log, backup, other sessions, statistics, upgrade support.
 effect(
   `pg_terminate_backend pg_cancel_backend pg_reload_conf pg_rotate_logfile pg_rotate_logfile_old pg_current_logfile

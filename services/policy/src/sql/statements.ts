@@ -130,6 +130,8 @@ function truncate(node: JsonObject, place: Place, out: Collector): Below {
   return skip("relations");
 }
 
+const UTF8_NAMES = new Set(["utf8", "utf-8", "unicode"]);
+
 function copy(node: JsonObject, place: Place, out: Collector): Below {
   const reads = node["is_from"] !== true;
   const server = node["is_program"] === true || text(node["filename"]) !== undefined;
@@ -138,6 +140,10 @@ function copy(node: JsonObject, place: Place, out: Collector): Below {
     out.verb(node["is_program"] === true ? "copy-program" : "copy-file");
     out.bare("administer", place);
     out.opaque(place);
+  }
+  const encoding = option(node["options"], "encoding");
+  if (reads && encoding !== undefined && !UTF8_NAMES.has(encoding)) {
+    out.draft.unsafeSetting = "COPY must send UTF8, which is what masks are applied to";
   }
   // What goes to a file of the server or to a program leaves as well.
   const inner: Place = { ...place, transfer: reads };
