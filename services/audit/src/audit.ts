@@ -1,6 +1,6 @@
 /** Puts the service together: what depends on what, and in which order it starts and ends. */
 import type { NatsConnection } from "@nats-io/transport-node";
-import { AppError, type Callers, gauge, type Runtime, tally } from "@sallyport/runtime";
+import { type Callers, gauge, type Runtime, tally } from "@sallyport/runtime";
 import { accessEvents } from "./access-events.ts";
 import { type ClickHouse, openClickHouse } from "./clickhouse/clickhouse.ts";
 import { migrate } from "./clickhouse/migrate.ts";
@@ -20,11 +20,11 @@ import { Growth } from "./replay/tail.ts";
 import { auditService } from "./service.ts";
 import { statusReader } from "./status.ts";
 
-/** @param args `rebuild`: drop what the projections hold, fold the log again, and end */
+/** @param what `rebuild`: drop what the projections hold, fold the log again, and end */
 export async function openAudit(
   runtime: Runtime<AuditConfig>,
   callers: () => Callers,
-  args: readonly string[],
+  what: "serve" | "rebuild",
 ): Promise<void> {
   const { config, log } = runtime;
   const clickhouse = await openClickHouse(await clickhouseLocation(config, process.env));
@@ -35,14 +35,12 @@ export async function openAudit(
   await makeDurable(clickhouse, config.durability);
   const projector = new Projector(clickhouse.work, log);
   await projector.open();
-  if (args[0] === "rebuild") {
+  if (what === "rebuild") {
     await projector.rebuild();
     log.info({ ord: projector.folded() }, "the projections were rebuilt from the log");
     await runtime.stop("rebuilt");
     return;
   }
-  if (args.length > 0)
-    throw new AppError("invalid-input", "audit.main", `unknown command ${args[0]}; there is: rebuild`);
   await serve(runtime, clickhouse, projector, callers(), await runtime.connectNats());
 }
 

@@ -2,10 +2,17 @@ import "./threads.ts";
 import { setPriority } from "node:os";
 import { IdentityServiceClient } from "@sallyport/proto/identity";
 import { PolicyServiceClient } from "@sallyport/proto/policy";
-import { openCallers, startRuntime } from "@sallyport/runtime";
+import { AppError, openCallers, startRuntime } from "@sallyport/runtime";
 import { openAudit } from "./audit.ts";
 import { configSchema } from "./config.ts";
 
+const args = process.argv.slice(2);
+if (args.length > 1 || (args.length === 1 && args[0] !== "rebuild")) {
+  process.stderr.write(
+    `audit: there is no command ${args.join(" ")}. Without one it serves; \`rebuild\` folds the log again.\n`,
+  );
+  process.exit(64);
+}
 const runtime = await startRuntime("audit", configSchema);
 try {
   setPriority(runtime.config.ingest.priority);
@@ -14,4 +21,11 @@ try {
 }
 const callers = (): ReturnType<typeof openCallers> =>
   openCallers(runtime.client(IdentityServiceClient, "identity"), runtime.client(PolicyServiceClient, "policy"));
-await openAudit(runtime, callers, process.argv.slice(2));
+try {
+  await openAudit(runtime, callers, args[0] === "rebuild" ? "rebuild" : "serve");
+} catch (error) {
+  // what an operator can mend: one line with the way out
+  if (!(error instanceof AppError) || error.code === "internal") throw error;
+  runtime.log.fatal({ err: error }, error.message);
+  await runtime.stop("it cannot start", 1);
+}

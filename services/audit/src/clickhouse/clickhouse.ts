@@ -8,6 +8,7 @@ import { mkdirSync } from "node:fs";
 import { join } from "node:path";
 import { Readable } from "node:stream";
 import { type ClickHouseClient, createClient } from "@clickhouse/client";
+import { AppError } from "@sallyport/runtime";
 import { type Connection, createChdbConnection } from "chdb/connection";
 import { createChdbBytesConnection } from "./chdb-bytes.ts";
 import { literal } from "./literal.ts";
@@ -54,8 +55,17 @@ export type ClickHouseLocation =
   | { kind: "embedded"; folder: string }
   | { kind: "server"; url: string; user?: string; password?: string };
 
+/** @throws AppError `failed-precondition` with the way out */
 export async function openClickHouse(location: ClickHouseLocation): Promise<ClickHouse> {
-  return location.kind === "embedded" ? openEmbedded(location.folder) : openServer(location);
+  try {
+    return await (location.kind === "embedded" ? openEmbedded(location.folder) : openServer(location));
+  } catch (cause) {
+    const what =
+      location.kind === "embedded"
+        ? `The log's folder ${location.folder} cannot be opened: it must be writable, and no other process may have it open.`
+        : "The ClickHouse server cannot be reached: check its address, user and password.";
+    throw new AppError("failed-precondition", "audit.clickhouse", what, { cause });
+  }
 }
 
 /** One part an insert: blocks of a block's size are never cut, and nothing is joined or kept for later. */
