@@ -182,6 +182,29 @@ test("the gateway's own powers", async () => {
   expect((await may("contractor", "reveal", "email")).allowed).toBe(false);
 });
 
+test("out of touch with the event log, nobody gets an answer about the gateway's powers", async () => {
+  const client = edge.client(PolicyServiceClient, "policy");
+  const may = () =>
+    callUnary(
+      client,
+      "authorize",
+      { principal: person("dba"), action: "approve", resource: "" },
+      { deadlineMs: 10_000 },
+    );
+  expect((await may()).allowed).toBe(true);
+  await nats.kill();
+  try {
+    await expect(
+      (async () => {
+        // The last proof is worth half a second.
+        for (;;) await may();
+      })(),
+    ).rejects.toMatchObject({ code: "unavailable" });
+  } finally {
+    await nats.restart();
+  }
+}, 30_000);
+
 test("a candidate set is looked at, and nothing is published", async () => {
   const client = edge.client(PolicyServiceClient, "policy");
   const configuration = demoConfiguration([
