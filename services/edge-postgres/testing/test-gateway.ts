@@ -2,7 +2,7 @@ import { readFile } from "node:fs/promises";
 import { createSecureContext } from "node:tls";
 import { connect, type NatsConnection } from "@nats-io/transport-node";
 import { jetstreamManager } from "@nats-io/jetstream";
-import { type Edge, type Links, openEdge, type PolicyQuestion } from "@sallyport/edge";
+import { type Edge, type EventSource, type Links, openEdge, type PolicyQuestion } from "@sallyport/edge";
 import { noEvents, recordingOnlyLinks, signedVerdict } from "@sallyport/edge/testing";
 import { Connection } from "@sallyport/proto/catalog_model";
 import { FrameBatch, RecordBody, RecordHeader } from "@sallyport/proto/record";
@@ -50,6 +50,7 @@ export interface TestGatewayOptions {
   readonly connections: readonly Partial<Connection>[];
   readonly links?: (links: Links) => Links;
   readonly place?: Partial<SessionPlace>;
+  readonly events?: EventSource;
   readonly limits?: Parameters<typeof openEdge>[0]["limits"];
   readonly logLevel?: "silent" | "warn" | "debug";
 }
@@ -98,7 +99,7 @@ export async function startTestGateway(options: TestGatewayOptions): Promise<Tes
     gatewayVersion: "test",
     nats: bus,
     links: observer.links,
-    events: noEvents,
+    events: options.events ?? noEvents,
     literals: eraseLiterals,
     durability: "process",
     log,

@@ -67,6 +67,7 @@ interface Pending {
   question(command: Command, decision: Forward): Question;
 }
 
+const FORGIVEN: ReadonlySet<string> = new Set(["22021", "42622"]);
 const READ_AHEAD = 64 * 1024;
 const FLUSH = serialize.flush();
 const SYNC = serialize.sync();
@@ -232,8 +233,8 @@ export class ClientSide {
     try {
       this.#message();
     } catch (error) {
-      // A text in another encoding is the command's fault, not the session's.
-      if (!(error instanceof WireFault) || error.sqlstate !== "22021") throw error;
+      // A text in another encoding, a name that is too long: the command's fault, not the session's.
+      if (!(error instanceof WireFault) || !FORGIVEN.has(error.sqlstate)) throw error;
       const report = { severity: "ERROR", sqlstate: error.sqlstate, message: error.message } as const;
       this.#answer(encodeReport(report), 0, this.#splitter.type === Frontend.query);
     }
@@ -313,11 +314,14 @@ export class ClientSide {
   }
 
   #parse(message: Message): void {
-    const { statement: name, text, parameterTypes } = decodeParse(message.bytes, message.start + 5, message.end);
+    const parsed = decodeParse(message.bytes, message.start + 5, message.end);
+    const { statement: name, parameterTypes } = parsed;
     if (this.#parts.prepared.full) return this.#refuseHere(TOO_MANY_NAMES);
     if (!this.#mayDecide()) return;
     const { frontend, prepared } = this.#parts;
     const { cycle } = frontend;
+    // It is kept for as long as the statement: a view would keep the whole chunk that it came in.
+    const text = Buffer.from(parsed.text);
     this.#decide({
       kind: "parse",
       unit: { unit: "parse", text, statementName: name, arrivedAt: this.#arrivedAt },

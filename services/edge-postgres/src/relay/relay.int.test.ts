@@ -185,6 +185,19 @@ describe("extended protocol", () => {
     client.end();
   });
 
+  test("a name that the server would cut is refused: it could mean another statement there", async () => {
+    const client = await login();
+    const long = "x".repeat(63);
+    client.send(parse("SELECT 'kept'", long), parse("SELECT 'cut'", `${long}a`), sync);
+    const answer = await client.until("Z");
+    expect(typesOf(answer)).toBe("1EZ");
+    expect(reportsOf(answer)[0]).toMatchObject({ C: "42622" });
+    client.send(serialize.close({ type: "S", name: `${long}b` }), sync);
+    expect(reportsOf(await client.until("Z"))[0]).toMatchObject({ C: "42622" });
+    expect(rowsOf(await client.query("SELECT 1"))).toEqual([["1"]]);
+    client.end();
+  });
+
   test("names that nobody knows are refused as the server would", async () => {
     const client = await login();
     client.send(bind("nobody"), execute(), sync);

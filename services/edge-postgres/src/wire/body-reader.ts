@@ -1,6 +1,9 @@
 import { isUtf8 } from "node:buffer";
 import { WireFault } from "./fault.ts";
 
+/** NAMEDATALEN - 1 */
+const LONGEST_NAME = 63;
+
 /** Reads one message's body, `bytes[at, end)`; every read past `end` is a WireFault that names the message. */
 export class BodyReader {
   at: number;
@@ -54,6 +57,17 @@ export class BodyReader {
   /** A zero-terminated string. */
   text(): string {
     return this.textBytes().toString("utf8");
+  }
+
+  /**
+   * The name of a statement or portal. The server looks at its first 63 bytes only, so longer ones could mean one thing here
+   * and another there: refused.
+   */
+  name(): string {
+    const name = this.textBytes();
+    if (name.length > LONGEST_NAME)
+      throw new WireFault(`${this.#what}: a name is longer than ${LONGEST_NAME} bytes`, "42622");
+    return name.toString("utf8");
   }
 
   /** The same as a view. Invalid UTF-8 is refused: what we read must be what the server reads. */

@@ -23,7 +23,7 @@ export interface Parse {
 /** Parse: string statement name, string text, int16 n, n × int32 type oid (0: unspecified). */
 export function decodeParse(bytes: Buffer, at: number, end: number): Parse {
   const reader = new BodyReader("Parse", bytes, at, end);
-  const statement = reader.text();
+  const statement = reader.name();
   const text = reader.textBytes();
   const count = reader.counted(reader.uint16(), 4);
   const parameterTypes: number[] = [];
@@ -49,8 +49,8 @@ export interface Bind {
  */
 export function decodeBind(bytes: Buffer, at: number, end: number): Bind {
   const reader = new BodyReader("Bind", bytes, at, end);
-  const portal = reader.text();
-  const statement = reader.text();
+  const portal = reader.name();
+  const statement = reader.name();
   const parameterFormats = formats(reader);
   const count = reader.counted(reader.uint16(), 4);
   const parameters: (Buffer | undefined)[] = [];
@@ -82,7 +82,7 @@ export function decodeNamed(what: "Describe" | "Close", bytes: Buffer, at: numbe
   const reader = new BodyReader(what, bytes, at, end);
   const kind = reader.byte();
   if (kind !== 0x53 && kind !== 0x50) throw reader.fault("neither a statement nor a portal");
-  const name = reader.text();
+  const name = reader.name();
   reader.done();
   return { of: kind === 0x53 ? "statement" : "portal", name };
 }
@@ -90,7 +90,7 @@ export function decodeNamed(what: "Describe" | "Close", bytes: Buffer, at: numbe
 /** Execute: string portal, int32 maximum of rows (0: all). */
 export function decodeExecute(bytes: Buffer, at: number, end: number): { portal: string; maxRows: number } {
   const reader = new BodyReader("Execute", bytes, at, end);
-  const portal = reader.text();
+  const portal = reader.name();
   const maxRows = reader.int32();
   reader.done();
   return { portal, maxRows };
