@@ -210,7 +210,7 @@ test("a candidate set is looked at, and nothing is published", async () => {
   const configuration = demoConfiguration([
     { path: "p.cedar", text: "permit (principal, action, resource);\nforbid (" },
   ]);
-  const { problems, policySet } = await callUnary(client, "validate", { configuration }, { deadlineMs: 5_000 });
+  const { problems, policySet } = await callUnary(client, "validate", { configuration }, { deadlineMs: 20_000 });
   expect(problems.map(({ path, line, column }) => `${path}:${line}:${column}`)).toEqual(["p.cedar:1:1", "p.cedar:2:9"]);
   expect(policySet).toMatch(/^sha256:/);
   expect((await ask("SELECT id FROM orders")).outcome).toBe(Outcome.OUTCOME_FORWARD);

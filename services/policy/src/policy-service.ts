@@ -27,6 +27,7 @@ export async function openPolicyService(
   const analyser = await Analyser.open(config.analysis);
   runtime.onShutdown("analyser", () => analyser.close());
   const validator = new Validator();
+  validator.warm();
   runtime.onShutdown("validator", () => validator.close());
   const state = new State({ onBroken: (problem) => log.error({ problem }, "the published policies do not load") });
   const follower = await followEvents(nats, {

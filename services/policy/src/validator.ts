@@ -1,6 +1,6 @@
 /**
  * Looks at candidate configurations beside the thread that decides: a thousand policies take long to check, and checks must
- * not wait for that (I9). The thread is started with the first candidate, and replaced if it takes too long.
+ * not wait for that (I9). The thread is replaced if it takes too long.
  */
 
 import { Worker } from "node:worker_threads";
@@ -22,6 +22,11 @@ export class Validator {
   #worker: Worker | undefined;
   #lastId = 0;
   readonly #waiting = new Map<number, Waiting>();
+
+  /** Starts the thread before it is needed: loading the engine takes a while on a small machine. */
+  warm(): void {
+    this.#started();
+  }
 
   async validate(configuration: Configuration): Promise<ValidateResponse> {
     if (this.#waiting.size >= MAX_WAITING) throw failed("exhausted", "too many configurations are being validated");
