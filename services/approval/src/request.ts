@@ -8,7 +8,7 @@ import {
   ApprovalUsed,
   ApprovalWithdrawn,
 } from "@sallyport/proto/event";
-import { type Principal, PrincipalKind } from "@sallyport/proto/principal";
+import { type Principal, PrincipalKind, TokenKind } from "@sallyport/proto/principal";
 import type { Hold } from "@sallyport/proto/verdict";
 import { filled, type Voice } from "./quorum.ts";
 
@@ -56,8 +56,10 @@ export const holdsOf = (request: ApprovalRequested, principal: Principal): Hold[
 /** Why this principal may not answer, apart from time and earlier answers; undefined: they may. */
 export function objectionTo(request: ApprovalRequested, approver: Approver): string | undefined {
   const { principal } = approver;
-  if (principal.kind !== PrincipalKind.PRINCIPAL_KIND_USER || principal.actors.length > 0)
-    return "Only a person, acting themselves, may answer a request.";
+  // A personal token is what a job carries: nobody has to be there.
+  const inPerson = principal.tokenKind === TokenKind.TOKEN_KIND_ACCESS && principal.actors.length === 0;
+  if (principal.kind !== PrincipalKind.PRINCIPAL_KIND_USER || !inPerson)
+    return "Only a person, signed in and acting themselves, may answer a request.";
   const requester = request.principal;
   if (!requester) return "The request names nobody.";
   const behind = standsBehind(requester);

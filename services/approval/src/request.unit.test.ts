@@ -1,7 +1,7 @@
 /* oxlint-disable vitest/expect-expect -- `given(…).when(…).then(…)` is the assertion */
 import { given } from "@sallyport/decider/testing";
 import { ApprovalDenied, ApprovalExpired, ApprovalUsed, ApprovalWithdrawn } from "@sallyport/proto/event";
-import { PrincipalKind } from "@sallyport/proto/principal";
+import { PrincipalKind, TokenKind } from "@sallyport/proto/principal";
 import { expect, test } from "vitest";
 import {
   approver,
@@ -17,7 +17,7 @@ import {
   requested,
   security,
 } from "../testing/people.ts";
-import { requestDecider as decider } from "./request.ts";
+import { objectionTo, requestDecider as decider } from "./request.ts";
 
 const before = { nowMs: 500_000 };
 const after = { nowMs: 1_000_000 };
@@ -82,6 +82,12 @@ test.each([grant, deny])("nobody else answers", (answer) => {
     .when(answer(person("dba", ["dba"], { actors: [{ id: "agent:helper", issuer: "" }] })))
     .thenRefused("not-permitted", /Only a person/);
 });
+test("a personal token answers nothing: a job carries it, and nobody has to be there", () => {
+  const carried = approver(person("dba", ["dba"], { tokenKind: TokenKind.TOKEN_KIND_PERSONAL }));
+  expect(objectionTo(requested(), carried)).toMatch(/signed in/);
+  expect(objectionTo(requested(), approver(dba))).toBeUndefined();
+});
+
 test("nobody answers their own request, administrators included", () => {
   const own = given(decider, [asked([hold("prod-delete", "dba")], dba)]);
   own.when(grant(dba)).thenRefused("not-permitted", /own request/);

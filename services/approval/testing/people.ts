@@ -1,6 +1,6 @@
 /** People and requests for tests. */
 import { ApprovalRequested, ApprovalGranted } from "@sallyport/proto/event";
-import { Principal, PrincipalKind } from "@sallyport/proto/principal";
+import { Principal, PrincipalKind, TokenKind } from "@sallyport/proto/principal";
 import { Hold } from "@sallyport/proto/verdict";
 import type { Approver } from "../src/request.ts";
 
@@ -12,6 +12,7 @@ export function person(name: string, groups: string[] = [], extra: Partial<Princ
     kind: PrincipalKind.PRINCIPAL_KIND_USER,
     groups,
     tokenId: `token-${name}`,
+    tokenKind: TokenKind.TOKEN_KIND_ACCESS,
     createdBy: [id],
     ...extra,
   });

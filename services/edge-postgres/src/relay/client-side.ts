@@ -106,7 +106,9 @@ export class ClientSide {
   constructor(parts: ClientSideParts) {
     this.#parts = parts;
     this.#splitter = new MessageSplitter(parts.table);
-    this.#splitter.handOut(Frontend.copyData, Handing.flow);
+    // Whole messages only: what is dropped after a COPY has failed must end where a message ends, or the target would take
+    // what follows for the rest of it.
+    this.#splitter.handOut(Frontend.copyData, Handing.run);
   }
 
   /** The client has said goodbye. */

@@ -24,6 +24,9 @@ const touchesSession = (facts: CommandFacts): boolean =>
 /** Verbs after which a name of ours may stand for something else at the target. */
 const REBINDING = /^(prepare|deallocate|discard|declare|close|execute|do|call)/;
 
+/** Verbs after which a name that was made in SQL stands for nothing. */
+const UNNAMING = /^(deallocate|discard|close)/;
+
 export class SessionState {
   /** of the last ReadyForQuery */
   status: TransactionStatus = "I";
@@ -63,7 +66,8 @@ export class SessionState {
 
   /** Must the next decision wait until this command is answered? */
   mustSettle(facts: CommandFacts): boolean {
-    return touchesSession(facts) || facts.defines || facts.verbs.includes("copy-from");
+    // Once the open transaction has changed them, any command may be the one that ends it and changes them back.
+    return touchesSession(facts) || facts.defines || facts.verbs.includes("copy-from") || this.#effectInTransaction;
   }
 
   /** After this command a protocol statement or portal may be another than it was. */
@@ -78,10 +82,10 @@ export class SessionState {
       this.#effectInTransaction = true;
     }
     if (facts.defines || facts.opaque) this.#touchSchema(true);
+    // Code that nobody has looked into may have made any of them anew, and a name that was dropped may be taken by another.
+    if (facts.opaque || facts.userCode || facts.verbs.some((verb) => UNNAMING.test(verb))) this.#forget();
     // Until it is known to have been made, a name stands for nothing that is known.
-    if (facts.named.length > 0) this.#forget(new Set(facts.named.map((n) => n.name)));
-    // Code that nobody has looked into may have made them anew.
-    else if (facts.opaque) this.#forget();
+    else if (facts.named.length > 0) this.#forget(new Set(facts.named.map((n) => n.name)));
   }
 
   /** The command is answered. */
@@ -98,10 +102,19 @@ export class SessionState {
     const schemas = row === undefined ? [] : schemasOf(row[0]);
     this.#searchPath = schemas;
     this.#role = row?.[1] ?? "";
+    // In a failed transaction nothing can be asked; what the server has reported of these two still counts (section 54.2.7).
+    if (row === undefined) return;
     this.#settings = {
-      standard_conforming_strings: row?.[2] ?? "",
-      client_encoding: row?.[3] ?? "",
+      standard_conforming_strings: row[2] ?? "",
+      client_encoding: row[3] ?? "",
     };
+  }
+
+  /** ParameterStatus of a setting that the analysis depends on. */
+  reported(name: "client_encoding" | "standard_conforming_strings", value: string): void {
+    this.#settings = { ...this.#settings, [name]: value };
+    this.#context = undefined;
+    this.stale = true;
   }
 
   /** ReadyForQuery. */

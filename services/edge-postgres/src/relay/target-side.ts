@@ -499,7 +499,7 @@ export class TargetSide {
     const { bytes, start, end } = this.#splitter;
     const { name, value } = decodeParameterStatus(bytes, start + 5, end);
     const { state } = this.#parts;
-    if (name === "client_encoding" || name === "standard_conforming_strings") state.stale = true;
+    if (name === "client_encoding" || name === "standard_conforming_strings") state.reported(name, value);
     if (state.guarded && !mayReport(name, value)) return this.#flush();
     this.#pass(undefined);
   }

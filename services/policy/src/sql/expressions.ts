@@ -18,7 +18,10 @@ export function columnRef(node: JsonObject, place: Place, out: Collector): void 
   if (star && qualifier === undefined && place.field === "val") return;
   out.column(place, column, qualifier);
   // `t.name` may be a call of name(t).
-  if (!star && words.length > 1) out.function({ name: column, how: "attribute" });
+  if (star || words.length < 2) return;
+  out.function({ name: column, how: "attribute" });
+  // So is `f.pg_read_file` over a function in FROM: what is built in and does something counts, column or not.
+  if (builtinEffect(column, undefined) !== undefined) builtin(column, undefined, place, out);
 }
 
 /** `(expression).name` and `(expression).*` */

@@ -23,13 +23,14 @@ export function understand(text: string, maxTokens: number): Attempt {
   if (!text.isWellFormed()) return { refused: "it is not valid Unicode" };
   const scanned = text.trim() === "" ? { kind: "scanned" as const, tokens: [] } : scan(text);
   if (scanned.kind === "exhausted") return "exhausted";
-  if (scanned.kind === "syntax") return { refused: `it does not parse: ${scanned.message}` };
+  // Never the parser's own words: they quote the text, and a verdict's message is public.
+  if (scanned.kind === "syntax") return { refused: "it does not parse: a quote or a comment is not closed" };
   if (scanned.tokens.length > maxTokens) return "too-large";
   // Nothing but white space and comments: nothing runs.
   const parsed = scanned.tokens.length === 0 ? { kind: "parsed" as const, statements: [] } : parse(text);
   if (parsed.kind === "exhausted") return "exhausted";
   if (parsed.kind === "syntax")
-    return { refused: `it does not parse: ${parsed.message} (at character ${parsed.position + 1})` };
+    return { refused: `it does not parse (at character ${parsed.position + 1})` };
   if (parsed.statements.length > LIMITS.statements) return { refused: "it has too many statements" };
   try {
     const collected = walk(parsed.statements);

@@ -139,6 +139,8 @@ function expression(frame: Frame, place: Place, out: Collector): void {
     case "RangeFunction":
     case "RangeTableFunc":
     case "JoinExpr":
+      // Its alias stands for all columns of what is joined, under any names.
+      if (type === "JoinExpr" && isObject(node["alias"])) out.column(place, "*");
       derivedName(node, place, out);
       usingColumns(node, place, out);
       break;
