@@ -97,11 +97,11 @@ const END_HINTS: Partial<Readonly<Record<EndCause, string>>> = {
   internal: "Connect again.",
 };
 
-/** ErrorResponse with severity FATAL: why the session ends. */
-export function endOf(end: SessionEnd): Buffer {
+/** ErrorResponse with severity FATAL: why the session ends. `sqlstate` when it is not the cause's. */
+export function endOf(end: SessionEnd, sqlstate = ENDS[end.cause]): Buffer {
   return encodeReport({
     severity: "FATAL",
-    sqlstate: ENDS[end.cause],
+    sqlstate,
     message: end.message,
     hint: END_HINTS[end.cause],
   });

@@ -31,6 +31,9 @@ export interface RelayParts {
   cancelAtTarget(): Promise<void>;
 }
 
+/** Another service that is not there just now: no fault of the gateway's own (58000, as for a denied command). */
+const passing: ReadonlySet<string> = new Set(["unavailable", "deadline", "exhausted"]);
+
 /** How long a client has to take its last bytes, ms. */
 const LAST_WORDS_MS = 1_000;
 /** How long a target has to end after Terminate, ms. */
@@ -47,6 +50,8 @@ export class Relay {
   readonly #target: TargetSide;
   readonly #own = new OwnQueries();
   #ending = false;
+  /** where more is known of the end than its cause */
+  #sqlstate: string | undefined;
   #resolve: () => void = () => {};
 
   constructor(parts: RelayParts) {
@@ -171,11 +176,13 @@ export class Relay {
     const { session, log } = this.#parts;
     if (error instanceof WireFault) {
       log.warn({ session: session.id, side, reason: error.message }, "a session broke the protocol");
+      if (side === "protocol") this.#sqlstate = error.sqlstate;
       session.end(side, side === "protocol" ? error.message : "The target's answer could not be shown.");
       return;
     }
     if (error instanceof AppError) {
       log.warn({ err: error, session: session.id }, "a session cannot go on");
+      if (passing.has(error.code)) this.#sqlstate = "58000";
       session.end("internal", `The session cannot go on: ${error.message}.`);
       return;
     }
@@ -198,7 +205,7 @@ export class Relay {
     }
     if (running) void this.#parts.cancelAtTarget();
     target.socket.destroy();
-    const report = endOf(end);
+    const report = endOf(end, this.#sqlstate);
     if (end.cause === "bus") session.lastWords(mayTell ? report : Buffer.alloc(0));
     else if (mayTell) session.gate.release(0, report);
     const finish = (): void => {

@@ -21,6 +21,7 @@ import { Handing, MessageSplitter } from "../wire/splitter.ts";
 import type { BackendState } from "./backend-state.ts";
 import type { Command, Question } from "./command.ts";
 import { maskRows, type MaskedRows } from "./masked-rows.ts";
+import { Outgoing } from "./outgoing.ts";
 import type { Prepared } from "./prepared.ts";
 import { mayReport, scrubNotification, scrubReport } from "./scrub.ts";
 import type { SessionState } from "./session-state.ts";
@@ -47,16 +48,16 @@ export interface TargetSideParts {
   readonly log: Logger;
 }
 
+/** Rows of ordinary length reach the client whole, so that a target that dies among them can be told of. Bytes. */
+const WHOLE_UP_TO = 16 * 1024;
 /** A row or line that has to be masked is held whole: at most this long. */
 const LONGEST_MASKED = 64 * 1024 * 1024;
-const NOTHING = Buffer.alloc(0);
 
 /** Where a result's bytes go on: at once, or when a promise is done. */
 type Step = void | Promise<void>;
 
 /**
- * From the target to the client: matches, masks, releases. What nobody has to look at is gathered into one stretch of the
- * chunk that it came in, and released as one frame.
+ * From the target to the client: matches, masks, releases.
  */
 export class TargetSide {
   /** A promise is under way: the chunk is not used up. */
@@ -64,21 +65,15 @@ export class TargetSide {
   /** The target has told the client why it ends. */
   saidFatal = false;
   readonly #parts: TargetSideParts;
-  readonly #splitter = new MessageSplitter(backendTable);
+  readonly #outgoing: Outgoing;
+  readonly #splitter = new MessageSplitter(backendTable, WHOLE_UP_TO);
   readonly #chunks: Buffer[] = [];
-  readonly #completions: (() => void)[] = [];
   readonly #descriptions = new WeakMap<object, { bytes: Buffer; fields: FieldDescription[] }>();
   #ended = false;
 
-  // the stretch that is gathered
-  #bytes: Buffer = NOTHING;
-  #from = 0;
-  #to = 0;
-  #command = 0;
-  #columns: ResultMask["classes"] | undefined;
-
   constructor(parts: TargetSideParts) {
     this.#parts = parts;
+    this.#outgoing = new Outgoing(parts.session.gate);
   }
 
   /** Between two messages to the client: something may be said in between. */
@@ -201,46 +196,14 @@ export class TargetSide {
     }
   }
 
-  // ---- gathering
-
-  /** What was handed out goes to the client as it is. Messages of no command join the stretch that is open. */
+  /** What was handed out goes to the client as it is. */
   #pass(command: Command | undefined, columns?: ResultMask["classes"]): void {
     const { bytes, start, end } = this.#splitter;
-    const no = command?.no ?? 0;
-    const joins = bytes === this.#bytes && start === this.#to && columns === undefined;
-    if (joins && (no === this.#command || no === 0 || this.#command === 0)) {
-      this.#to = end;
-      if (no !== 0) this.#command = no;
-      return;
-    }
-    this.#flush();
-    this.#bytes = bytes;
-    this.#from = start;
-    this.#to = end;
-    this.#command = no;
-    this.#columns = columns;
+    this.#outgoing.pass(bytes, start, end, command?.no ?? 0, columns);
   }
 
   #flush(): void {
-    if (this.#to > this.#from) this.#releaseStretch();
-    if (this.#completions.length > 0) for (const complete of this.#completions.splice(0)) complete();
-  }
-
-  #releaseStretch(): void {
-    const whole = this.#from === 0 && this.#to === this.#bytes.length;
-    const bytes = whole ? this.#bytes : this.#bytes.subarray(this.#from, this.#to);
-    const columns = this.#columns;
-    this.#bytes = NOTHING;
-    this.#from = 0;
-    this.#to = 0;
-    this.#columns = undefined;
-    this.#parts.session.gate.release(this.#command, bytes, columns);
-    this.#command = 0;
-  }
-
-  #release(command: number, bytes: Buffer): void {
-    this.#flush();
-    if (bytes.length > 0) this.#parts.session.gate.release(command, bytes);
+    this.#outgoing.flush();
   }
 
   // ---- answers
@@ -339,7 +302,7 @@ export class TargetSide {
 
   #releaseMasked(command: Command, rows: Pick<MaskedRows, "bytes" | "maskedCells">): void {
     command.maskedCells += rows.maskedCells;
-    if (rows.bytes.length > 0) this.#parts.session.gate.release(command.no, rows.bytes, this.#untold(command));
+    if (rows.bytes.length > 0) this.#outgoing.release(command.no, rows.bytes, this.#untold(command));
   }
 
   #commandComplete(question: Question): void {
@@ -394,7 +357,7 @@ export class TargetSide {
     const cancelled = command.error === "57014" && status === Status.STATUS_ERROR;
     const rows = command.totalRows + command.rows;
     // Its last bytes are still being gathered, perhaps with the next command's first: recorded behind them.
-    this.#completions.push(() =>
+    this.#outgoing.behind(() =>
       this.#parts.session.gate.completed(command.no, {
         status: cancelled ? Status.STATUS_CANCELLED : status,
         code: command.error,
@@ -416,7 +379,7 @@ export class TargetSide {
     if (severity === "FATAL" || severity === "PANIC") this.saidFatal = true;
     news.copyInEnded();
     if (question?.denial !== undefined) {
-      this.#release(question.deniedCommand ?? 0, question.denial);
+      this.#outgoing.release(question.deniedCommand ?? 0, question.denial);
       return this.#failed(question, dropped);
     }
     if (question?.own !== undefined) return this.#ownFailed(question, dropped);
@@ -436,7 +399,7 @@ export class TargetSide {
     if (this.#parts.backend.head?.own === own) return;
     // It stood in the middle of the client's pipeline, which has failed with it: the client must know.
     const { bytes, start, end } = this.#splitter;
-    this.#release(0, scrubReport(decodeFields(bytes, start + 5, end), true));
+    this.#outgoing.release(0, scrubReport(decodeFields(bytes, start + 5, end), true));
     this.#failed({ ...question, command: undefined }, dropped);
     own.finish();
   }
@@ -487,7 +450,7 @@ export class TargetSide {
   }
 
   #scrubbed(command: Command | undefined, fields: MessageFields, isError: boolean): void {
-    this.#release(command?.no ?? 0, scrubReport(fields, isError));
+    this.#outgoing.release(command?.no ?? 0, scrubReport(fields, isError));
     if (command === undefined || command.scrubbed) return;
     command.scrubbed = true;
     if (command.result !== undefined) return;
@@ -508,7 +471,7 @@ export class TargetSide {
     if (!this.#parts.state.guarded) return this.#pass(undefined);
     const { bytes, start, end } = this.#splitter;
     const { processId, channel } = decodeNotification(bytes, start + 5, end);
-    this.#release(0, scrubNotification(processId, channel));
+    this.#outgoing.release(0, scrubNotification(processId, channel));
   }
 
   // ---- COPY TO STDOUT

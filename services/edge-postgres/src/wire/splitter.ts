@@ -18,7 +18,10 @@ export const Handing = {
   single: 0,
   /** As many whole messages of this type as lie behind one another in the chunk. */
   run: 1,
-  /** As `run`, but a last, incomplete message is handed out in pieces as it arrives: bounded memory for any length. */
+  /**
+   * As `run`, but a last, incomplete message longer than `wholeUpTo` is handed out in pieces as it arrives: bounded memory
+   * for any length.
+   */
   flow: 2,
 } as const;
 export type Handing = (typeof Handing)[keyof typeof Handing];
@@ -52,8 +55,12 @@ export class MessageSplitter {
   /** Bytes of the flowing message that are still to come. */
   #flowing = 0;
 
-  constructor(table: MessageTable) {
+  readonly #wholeUpTo: number;
+
+  /** `wholeUpTo`: bytes of a flowing message that is still handed out whole, so that little is ever left half said. */
+  constructor(table: MessageTable, wholeUpTo = 0) {
     this.#table = table;
+    this.#wholeUpTo = wholeUpTo;
   }
 
   handOut(type: number, handing: Handing): void {
@@ -85,6 +92,7 @@ export class MessageSplitter {
     const total = this.#totalOf(this.#chunk, this.#at);
     switch (this.#handing[type]) {
       case Handing.flow:
+        if (total > available && total <= this.#wholeUpTo) return this.#beginCarry(available, total);
         return this.#handOutRun(type, this.#at, 0, true);
       case Handing.run:
         if (total > available) return this.#beginCarry(available, total);
@@ -114,7 +122,7 @@ export class MessageSplitter {
     while (at + HEADER <= length && chunk[at] === type) {
       const total = this.#totalOf(chunk, at);
       if (at + total > length) {
-        if (!flow) break;
+        if (!flow || total <= this.#wholeUpTo) break;
         count += 1;
         this.#flowing = at + total - length;
         at = length;
@@ -164,7 +172,7 @@ export class MessageSplitter {
       if (this.#carried < HEADER) return "more";
       const type = carry[0] as number;
       const total = this.#totalOf(carry, 0);
-      if (this.#handing[type] === Handing.flow) {
+      if (this.#handing[type] === Handing.flow && total > this.#wholeUpTo) {
         this.#carry = undefined;
         this.#carried = 0;
         this.#flowing = total - HEADER;

@@ -102,6 +102,25 @@ describe("run and flow", () => {
     }
   });
 
+  test("up to a length a flowing message is handed out whole, however it is split", () => {
+    const short = row("y".repeat(20));
+    const long = row("x".repeat(200));
+    const bytes = Buffer.concat([short, short, long, short, complete]);
+    for (let i = 0; i <= bytes.length; i++) {
+      for (let j = i; j <= bytes.length; j += 7) {
+        const splitter = new MessageSplitter(backendTable, short.length);
+        splitter.handOut(Backend.dataRow, Handing.flow);
+        const handed = all(splitter, [bytes.subarray(0, i), bytes.subarray(i, j), bytes.subarray(j)]);
+        expect(handed.map((h) => h.bytes).join("")).toBe(bytes.toString("hex"));
+        expect(handed.reduce((n, h) => n + h.count, 0)).toBe(5);
+      }
+    }
+    const splitter = new MessageSplitter(backendTable, short.length);
+    splitter.handOut(Backend.dataRow, Handing.flow);
+    expect(all(splitter, [bytes.subarray(0, short.length + 8)]).map((h) => h.bytes)).toEqual([short.toString("hex")]);
+    expect(splitter.atBoundary).toBe(true);
+  });
+
   test("a flowing message is handed out in pieces and nothing is held", () => {
     const splitter = backend(Handing.flow);
     const big = row("x".repeat(1000));
