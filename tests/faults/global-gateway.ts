@@ -43,9 +43,16 @@ export default async function setup(project: TestProject): Promise<() => Promise
   const catalogFolder = catalogWith(scratch, played);
   const telemetry = { otlp: `http://127.0.0.1:${collector.port}`, sampleRatio: 1 };
   const overrides = Object.fromEntries(SERVICE_NAMES.map((name) => [name, { telemetry }]));
+  const cleanUp = (): void => {
+    collector.stop();
+    rmSync(scratch, { recursive: true, force: true });
+  };
   const gateway = await startGateway({
     catalogFolder,
     overrides: { ...overrides, "edge-postgres": { telemetry, handshakeSeconds: HANDSHAKE_SECONDS } },
+  }).catch((error: unknown) => {
+    cleanUp();
+    throw error;
   });
   const { stack } = gateway;
   writeFileSync(join(stack.layout.secrets, "wrong-password"), "not-the-target-password-5150\n", { mode: 0o600 });
@@ -60,8 +67,7 @@ export default async function setup(project: TestProject): Promise<() => Promise
   });
   return async () => {
     await gateway.stop();
-    collector.stop();
-    rmSync(scratch, { recursive: true, force: true });
+    cleanUp();
   };
 }
 
