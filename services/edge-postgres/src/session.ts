@@ -124,7 +124,7 @@ async function logInAndRelay(place: SessionPlace, login: Login): Promise<void> {
 /** How long a login waits for the first observation of its target, ms. It goes on behind it. */
 const FIRST_OBSERVATION_MS = 3_000;
 
-async function inTime(promise: Promise<boolean>, ms: number): Promise<boolean> {
+async function withinTime(promise: Promise<boolean>, ms: number): Promise<boolean> {
   let timer: NodeJS.Timeout | undefined;
   const late = new Promise<false>((resolve) => (timer = setTimeout(resolve, ms, false)));
   try {
@@ -152,7 +152,7 @@ async function targetOf(
     // Observed while the login is under way; decisions before it would know no table at all, and be as strict as can be.
     const observing = place.observer.observe(connection, database);
     const target = await reached;
-    return { target, observed: await inTime(observing, FIRST_OBSERVATION_MS) };
+    return { target, observed: await withinTime(observing, FIRST_OBSERVATION_MS) };
   } catch (error) {
     if (!(error instanceof TargetFault)) throw error;
     place.log.warn({ err: error, connection: connection.name }, "the target could not be reached");
