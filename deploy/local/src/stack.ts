@@ -228,7 +228,7 @@ function serviceEnvironment(layout: Layout, configFile: string): Record<string, 
     SALLYPORT_STATE: layout.root,
     SALLYPORT_EXIT_WITH_PARENT: "1",
     NODE_NO_WARNINGS: "1",
-    NODE_COMPILE_CACHE: join(layout.root, "compile-cache"),
+    NODE_COMPILE_CACHE: process.env["NODE_COMPILE_CACHE"] ?? join(layout.root, "compile-cache"),
   };
 }
 
