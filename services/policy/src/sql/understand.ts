@@ -29,8 +29,7 @@ export function understand(text: string, maxTokens: number): Attempt {
   // Nothing but white space and comments: nothing runs.
   const parsed = scanned.tokens.length === 0 ? { kind: "parsed" as const, statements: [] } : parse(text);
   if (parsed.kind === "exhausted") return "exhausted";
-  if (parsed.kind === "syntax")
-    return { refused: `it does not parse (at character ${parsed.position + 1})` };
+  if (parsed.kind === "syntax") return { refused: `it does not parse (at character ${parsed.position + 1})` };
   if (parsed.statements.length > LIMITS.statements) return { refused: "it has too many statements" };
   try {
     const collected = walk(parsed.statements);
