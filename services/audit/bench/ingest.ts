@@ -30,7 +30,13 @@ await migrate(clickhouse.work);
 await makeViews(clickhouse.work);
 const projector = new Projector(clickhouse.work, log);
 await projector.open();
-const evidence = { gap: fail, epochClosed: () => undefined, brokenBatch: fail, brokenRecord: fail, missingRecords: fail };
+const evidence = {
+  gap: fail,
+  epochClosed: () => undefined,
+  brokenBatch: fail,
+  brokenRecord: fail,
+  missingRecords: fail,
+};
 const chains = new ChainCheck({ session: clickhouse.work, evidence, log, gapWaitMs: 60_000 });
 await chains.open();
 
@@ -41,7 +47,10 @@ function fail(what: object): never {
 /** Batches of 32 sessions' simple queries, repeated with new numbers would not be the same bytes: made one after the other. */
 function makeBatches(): Buffer[] {
   const lane = new TestLane("edge-postgres-1");
-  const sessions = Array.from({ length: 32 }, (_, n) => new TestSession({ sessionId: `0192f0c1-${String(n).padStart(4, "0")}-7000-8000-000000000000` }));
+  const sessions = Array.from(
+    { length: 32 },
+    (_, n) => new TestSession({ sessionId: `0192f0c1-${String(n).padStart(4, "0")}-7000-8000-000000000000` }),
+  );
   const row = Buffer.alloc(ROW_BYTES, 7);
   const commands = sessions.map(() => 0);
   const batches: Buffer[] = [];
@@ -49,7 +58,15 @@ function makeBatches(): Buffer[] {
     const records = [];
     for (let n = 0; records.length < PER_BATCH; n = (n + 1) % sessions.length) {
       const command = (commands[n] = (commands[n] ?? 0) + 1);
-      records.push(...queryRecords(sessions[n] as TestSession, command, `SELECT abalance FROM pgbench_accounts WHERE aid = ${command * 17};`, "v1", row));
+      records.push(
+        ...queryRecords(
+          sessions[n] as TestSession,
+          command,
+          `SELECT abalance FROM pgbench_accounts WHERE aid = ${command * 17};`,
+          "v1",
+          row,
+        ),
+      );
     }
     batches.push(lane.batch(records));
   }
@@ -62,7 +79,14 @@ const source: MessageSource = {
   streams: async () => [{ name: "FRAMES_0", created: "bench", lastSequence: batches.length }],
   read: async function* (_stream, _from, signal) {
     for (const [i, data] of batches.entries()) {
-      const message: BusMessage = { stream: "FRAMES_0", sequence: i + 1, timeUs: Date.now() * 1000, isEvent: false, data, mayCarry: () => true };
+      const message: BusMessage = {
+        stream: "FRAMES_0",
+        sequence: i + 1,
+        timeUs: Date.now() * 1000,
+        isEvent: false,
+        data,
+        mayCarry: () => true,
+      };
       yield message;
     }
     await new Promise((resolve) => signal.addEventListener("abort", resolve, { once: true }));
@@ -116,8 +140,12 @@ const checking = await timed(async () => {
 });
 stop.abort();
 await running;
-const [stored] = await clickhouse.work.rows<{ n: number; s: number }>("SELECT count() AS n, uniqExact(session_id, seq) AS s FROM storage.event_log");
-const [disk] = await clickhouse.work.rows<{ b: number }>("SELECT sum(bytes_on_disk) AS b FROM system.parts WHERE active AND database = 'storage' AND table = 'event_log'");
+const [stored] = await clickhouse.work.rows<{ n: number; s: number }>(
+  "SELECT count() AS n, uniqExact(session_id, seq) AS s FROM storage.event_log",
+);
+const [disk] = await clickhouse.work.rows<{ b: number }>(
+  "SELECT sum(bytes_on_disk) AS b FROM system.parts WHERE active AND database = 'storage' AND table = 'event_log'",
+);
 console.log(
   JSON.stringify(
     {

@@ -141,7 +141,7 @@ function reach(messages: Map<string, Message>, roots: string[]): Message[] {
     seen.add(name);
     for (const field of messages.get(name)?.fields ?? []) if (field.type === "message") queue.push(field.of);
   }
-  return [...seen].sort().map((name) => messages.get(name) as Message);
+  return [...seen].toSorted().map((name) => messages.get(name) as Message);
 }
 
 /** `STATUS_OK` of enum `Status` is `ok`; the zero value is the empty text. */
@@ -188,7 +188,7 @@ function renderTable(reachable: Message[], enums: Map<string, EnumJson>): string
   lines.push("};", "", "/** Labels by number; the zero value is the empty text. */");
   lines.push("export const enums: Readonly<Record<string, readonly string[]>> = {");
   const used = new Set(reachable.flatMap((m) => m.fields.filter((f) => f.type === "enum").map((f) => f.of)));
-  for (const name of [...used].sort()) {
+  for (const name of [...used].toSorted()) {
     const key = name.includes(".") ? JSON.stringify(name) : name;
     const labels = enumLabels(name, enums.get(name) as EnumJson);
     const oneLine = `  ${key}: [${labels.map((l) => JSON.stringify(l)).join(", ")}],`;

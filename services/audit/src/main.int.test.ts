@@ -66,7 +66,7 @@ function start(...args: string[]): { child: ChildProcess; lines: Line[]; line: (
   children.add(child);
   child.once("exit", () => children.delete(child));
   const lines: Line[] = [];
-  const reader = createInterface({ input: child.stdout as NodeJS.ReadableStream });
+  const reader = createInterface({ input: child.stdout });
   reader.on("line", (line) => lines.push(JSON.parse(line) as Line));
   return {
     child,

@@ -21,7 +21,7 @@ export function verdictFact(verdict: object, forged = false): { $case: "verdictR
         parser: "libpg-query 17",
         asOf: 2,
         ...verdict,
-      } as never),
+      }),
     ).finish(),
   );
   const mac = createHmac("sha256", forged ? Buffer.alloc(32, 8) : verdictKey)
@@ -498,7 +498,7 @@ export async function playIncident(nc: NatsConnection): Promise<void> {
         version: 1,
         cause,
         fact,
-      } as never),
+      }),
     ).finish();
     await js.publish(eventSubject(service, kind, id), bytes);
   }

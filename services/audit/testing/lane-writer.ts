@@ -38,7 +38,7 @@ export class TestSession {
   }
 
   record(fact: PartialFact): TestRecord {
-    const body = Buffer.from(RecordBody.encode(RecordBody.fromPartial({ fact } as never)).finish());
+    const body = Buffer.from(RecordBody.encode(RecordBody.fromPartial({ fact })).finish());
     const kindName = `RECORD_KIND_${fact.$case.replace(/[A-Z]/g, (c) => `_${c}`).toUpperCase()}`;
     this.atUs += 100;
     const header = Buffer.from(

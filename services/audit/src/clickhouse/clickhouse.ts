@@ -79,7 +79,7 @@ const INGEST_SETTINGS: Record<string, number> = {
   async_insert: 0,
   insert_deduplicate: 0,
 };
-const WORK_SETTINGS: Record<string, number> = { max_threads: 2, max_memory_usage: 1 << 30 };
+const WORK_SETTINGS: Record<string, number> = { max_threads: 2, max_memory_usage: 1 << 30, max_query_size: 1 << 26 };
 
 async function openEmbedded(folder: string): Promise<ClickHouse> {
   mkdirSync(folder, { recursive: true, mode: 0o700 });
@@ -145,8 +145,8 @@ async function embeddedPerson(
   }
   return {
     ask: async (query, format) => {
-      const answer = await client.exec({ query, clickhouse_settings: { default_format: format } as never });
-      return textOf(answer.stream as Readable);
+      const answer = await client.exec({ query, clickhouse_settings: { default_format: format } });
+      return textOf(answer.stream);
     },
     close: () => client.close(),
   };
@@ -159,8 +159,8 @@ async function openServer(location: { url: string; user?: string; password?: str
     ...(location.password === undefined ? {} : { password: location.password }),
     keep_alive: { enabled: true },
   };
-  const ingestClient = createClient({ ...common, clickhouse_settings: INGEST_SETTINGS as never });
-  const workClient = createClient({ ...common, clickhouse_settings: WORK_SETTINGS as never });
+  const ingestClient = createClient({ ...common, clickhouse_settings: INGEST_SETTINGS });
+  const workClient = createClient({ ...common, clickhouse_settings: WORK_SETTINGS });
   const work = sessionOf(workClient);
   const [{ version } = { version: "" }] = await work.rows<{ version: string }>("SELECT version() AS version");
   return {
@@ -171,15 +171,15 @@ async function openServer(location: { url: string; user?: string; password?: str
     embedded: false,
     version: `${version} server`,
     person: async (database, limits, parameters) => {
-      const client = createClient({ ...common, database, clickhouse_settings: { ...limits, readonly: "1" } as never });
+      const client = createClient({ ...common, database, clickhouse_settings: { ...limits, readonly: "1" } });
       return {
         ask: async (query, format) => {
           const answer = await client.exec({
             query,
             query_params: parameters,
-            clickhouse_settings: { default_format: format } as never,
+            clickhouse_settings: { default_format: format },
           });
-          return textOf(answer.stream as Readable);
+          return textOf(answer.stream);
         },
         close: () => client.close(),
       };
@@ -195,11 +195,11 @@ function sessionOf(client: ClickHouseClient): Session {
     run: async (query) => {
       await client.command({ query });
     },
-    rows: async <T>(query: string) => (await (await client.query({ query, format: "JSONEachRow" })).json()) as T[],
+    rows: async <T>(query: string) => (await client.query({ query, format: "JSONEachRow" })).json<T>(),
     insertNative: async (table, columns, parts) => {
       const values = Readable.from(parts, { objectMode: false });
       const answer = await client.exec({ query: `INSERT INTO ${table} (${columns}) FORMAT Native`, values });
-      await textOf(answer.stream as Readable);
+      await textOf(answer.stream);
     },
   };
 }

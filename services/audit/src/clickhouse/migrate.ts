@@ -16,7 +16,7 @@ export interface Migration {
 export function readMigrations(from: string = folder): Migration[] {
   const migrations = readdirSync(from)
     .filter((file) => file.endsWith(".sql"))
-    .sort()
+    .toSorted()
     .map((file) => {
       const match = /^(\d{4})-([a-z0-9-]+)\.sql$/.exec(file);
       if (match === null) throw new Error(`${file} is not named NNNN-name.sql`);

@@ -25,7 +25,7 @@ export function readViews(): ViewSource[] {
     .filter((file) => file.endsWith(".sql"))
     .map((file) => readView(file.slice(0, -4), readFileSync(join(folder, file), "utf8")));
   const uses = (view: ViewSource): number => (view.query.includes("{database}.") ? 1 : 0);
-  return views.sort((a, b) => uses(a) - uses(b) || a.name.localeCompare(b.name));
+  return views.toSorted((a, b) => uses(a) - uses(b) || a.name.localeCompare(b.name));
 }
 
 function readView(name: string, text: string): ViewSource {

@@ -25,7 +25,9 @@ export interface ChainCheckParts {
 }
 
 /** Over window `w`, in a session's order. FixedString keeps its zero bytes in `concat`; as String it would lose them. */
-const CHAIN_HOLDS = "chain = SHA256(concat(lagInFrame(chain, 1, toFixedString('', 32)) OVER w, header, SHA256(body)))";
+const CHAIN_HOLDS = "chain = SHA256(concat(lagInFrame(chain, 1, toFixedString('', 32)) OVER w, header, digest))";
+/** What a check needs of a record: bodies are hashed where they are read, not carried about. */
+const RECORD = "SELECT session_id, seq, header, chain, SHA256(body) AS digest";
 
 /** A record whose predecessor was not there when it was looked at. */
 interface Pending {
@@ -95,30 +97,36 @@ export class ChainCheck {
     const from = this.#ord;
     const to = Math.min(this.#target, from + STEP_ROWS);
     if (to > from) {
-      const window = `ord > ${from} AND ord <= ${to} AND session_id != ''`;
-      // a session's records of one batch follow each other, so only the ends of each run have neighbours elsewhere
-      const runs = `SELECT session_id, min(seq) AS first, max(seq) AS last FROM storage.event_log WHERE ${window} GROUP BY session_id, stream, stream_seq`;
-      await this.#judge(
-        `(${window}) OR (session_id, seq) IN (SELECT session_id, arrayJoin([first - 1, last + 1]) FROM (${runs}))`,
-        `session_id IN (SELECT session_id FROM (${runs}))`,
-        window,
-      );
+      await this.#judge(`ord > ${from} AND ord <= ${to} AND session_id != ''`);
       this.#ord = to;
       await session.run(`INSERT INTO storage.projection_positions VALUES ('chains', ${to})`);
     }
     await this.#judgePending();
   }
 
-  /**
-   * @param rows condition for the rows to be read, neighbours included
-   * @param inside condition for those that are judged; a neighbour is judged when what stands before it is one of them
-   */
-  async #judge(rows: string, sessions: string, inside: string): Promise<void> {
-    const found = await this.#parts.session.rows<{ session_id: string; seq: number; before: number }>(
+  /** Judges the records of a window; one behind it is judged too when what stands before it is in the window. */
+  async #judge(window: string): Promise<void> {
+    const { session } = this.#parts;
+    const runs = await session.rows<{ session_id: string; first: number; last: number }>(
+      `SELECT session_id, min(seq) AS first, max(seq) AS last FROM
+         (SELECT session_id, seq, seq - row_number() OVER (PARTITION BY session_id ORDER BY seq) AS run FROM storage.event_log WHERE ${window})
+       GROUP BY session_id, run`,
+    );
+    if (runs.length === 0) return;
+    const neighbours = runs.flatMap(({ session_id: id, first, last }) =>
+      [first - 1, last + 1].map((seq) => `(${literal(id)}, ${seq})`),
+    );
+    const found = await session.rows<{ session_id: string; seq: number; before: number }>(
       `SELECT session_id, seq, before FROM
        (
-         SELECT session_id, seq, inside, ${CHAIN_HOLDS} AS holds, lagInFrame(seq, 1, toUInt64(0)) OVER w AS before, lagInFrame(inside, 1, 0) OVER w AS before_inside
-         FROM (SELECT session_id, seq, header, body, chain, ${inside} AS inside FROM storage.event_log WHERE ${sessions} AND (${rows}))
+         SELECT session_id, seq, inside, ${CHAIN_HOLDS} AS holds,
+           lagInFrame(seq, 1, toUInt64(0)) OVER w AS before, lagInFrame(inside, 1, 0) OVER w AS before_inside
+         FROM
+         (
+           ${RECORD}, 1 AS inside FROM storage.event_log WHERE ${window}
+           UNION ALL
+           ${RECORD}, 0 AS inside FROM storage.event_log WHERE (session_id, seq) IN (${neighbours.join(", ")})
+         )
          WINDOW w AS (PARTITION BY session_id ORDER BY seq ROWS BETWEEN 1 PRECEDING AND CURRENT ROW)
        )
        WHERE (inside AND (before + 1 != seq OR NOT holds)) OR (before_inside AND before + 1 = seq AND NOT holds)
@@ -141,7 +149,7 @@ export class ChainCheck {
     const pending = this.#pending.splice(0, 1000);
     for (const item of pending) {
       const rows = await this.#parts.session.rows<{ seq: number; ok: number }>(
-        `SELECT seq, ${CHAIN_HOLDS} AS ok FROM storage.event_log WHERE session_id = ${literal(item.sessionId)} AND seq IN (${item.seq - 1}, ${item.seq})
+        `SELECT seq, ${CHAIN_HOLDS} AS ok FROM (${RECORD} FROM storage.event_log WHERE session_id = ${literal(item.sessionId)} AND seq IN (${item.seq - 1}, ${item.seq}))
          WINDOW w AS (ORDER BY seq ROWS BETWEEN 1 PRECEDING AND CURRENT ROW) ORDER BY seq`,
       );
       const [first, second] = rows;

@@ -43,7 +43,7 @@ export class Evidence implements EvidenceFacts {
   readonly #parts: EvidenceParts;
   readonly #said = new Set<string>();
   readonly #saying = new Set<Promise<void>>();
-  #sweep: Promise<void> | undefined;
+  #sweeping = false;
   #sweepAgain = false;
   /** gaps told since start */
   gaps = 0;
@@ -93,10 +93,11 @@ export class Evidence implements EvidenceFacts {
 
   epochClosed(): void {
     this.#sweepAgain = true;
-    this.#sweep ??= this.#sweepWhileAsked().finally(() => (this.#sweep = undefined));
+    if (!this.#sweeping) void this.#sweepWhileAsked();
   }
 
   async #sweepWhileAsked(): Promise<void> {
+    this.#sweeping = true;
     while (this.#sweepAgain && !this.#parts.signal.aborted) {
       this.#sweepAgain = false;
       try {
@@ -111,6 +112,7 @@ export class Evidence implements EvidenceFacts {
         await new Promise((resolve) => setTimeout(resolve, RETRY_MS));
       }
     }
+    this.#sweeping = false;
   }
 
   /** Resolves when all that there was to say is on the bus, or was there before. */
@@ -155,7 +157,7 @@ export function encodeEvent(aggregate: string, cause: string, fact: Fact, traceI
       cause,
       traceId,
       fact,
-    } as never),
+    }),
   ).finish();
 }
 

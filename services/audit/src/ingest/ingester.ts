@@ -260,7 +260,7 @@ export class Ingester {
     const { flushMs, blockBytes, blockRows } = this.#parts.settings;
     if (this.#inserting !== undefined) return;
     if (this.#filling.bytes >= blockBytes || this.#filling.rows >= blockRows) this.#flush();
-    else if (this.#timer === undefined) this.#timer = setTimeout(() => this.#inserting ?? this.#flush(), flushMs);
+    else if (this.#timer === undefined) this.#timer = setTimeout(() => this.#flush(), flushMs);
   }
 
   #flush(): void {

@@ -22,12 +22,13 @@ const TOTAL = BATCHES * COMMANDS_PER_BATCH * 4;
 function start(url: string, folder: string): { child: ChildProcess; committed: (atLeast: number) => Promise<number> } {
   const child = spawn(process.execPath, [program, url, folder], { stdio: ["ignore", "pipe", "inherit"] });
   let last = 0;
-  const lines = createInterface({ input: child.stdout as NodeJS.ReadableStream });
+  const lines = createInterface({ input: child.stdout });
   lines.on("line", (line) => (last = Number(line)));
   return {
     child,
     committed: async (atLeast) => {
-      while (last < atLeast) {
+      const reached = (): boolean => last >= atLeast;
+      while (!reached()) {
         if (child.exitCode !== null) throw new Error(`the process ended with ${child.exitCode}`);
         await once(lines, "line");
       }

@@ -97,7 +97,7 @@ test("lanes: any order of arrival, with repeats, ends without a gap", () => {
   const random = (n: number): number => (seed = (seed * 48_271) % 2_147_483_647) % n;
   for (let round = 0; round < 200; round++) {
     const numbers = Array.from({ length: 30 }, (_, i) => i + 1);
-    const arrivals = [...numbers, ...numbers].sort(() => random(3) - 1);
+    const arrivals = [...numbers, ...numbers].toSorted(() => random(3) - 1);
     const lanes = new Lanes(WAIT);
     const kinds = feed(lanes, arrivals);
     expect(kinds.filter((kind) => kind === "new")).toHaveLength(30);

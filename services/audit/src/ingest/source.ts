@@ -51,10 +51,10 @@ async function* readStream(
   from: number,
   signal: AbortSignal,
 ): AsyncGenerator<BusMessage> {
-  const consumer = await jetstream(nc, { checkAPI: false } as never).consumers.get(stream, {
+  const consumer = await jetstream(nc, { checkAPI: false }).consumers.get(stream, {
     deliver_policy: DeliverPolicy.StartSequence,
     opt_start_seq: from,
-  } as never);
+  });
   const messages = await consumer.consume({
     max_bytes: PREFETCH_BYTES,
     expires: PULL_MS,

@@ -439,7 +439,7 @@ test("rebuild: what is folded again from the log is what was there", async () =>
     Promise.all(
       readViews().map(
         async ({ name }) =>
-          `${name} ${JSON.stringify((await rows(`SELECT * FROM log_revealed.${name}`)).map((row) => JSON.stringify(row)).sort())}`,
+          `${name} ${JSON.stringify((await rows(`SELECT * FROM log_revealed.${name}`)).map((row) => JSON.stringify(row)).toSorted())}`,
       ),
     );
   const before = await snapshot();

@@ -55,7 +55,7 @@ const aggregates = new Set(aggregate.map((name) => name.toLowerCase()));
 /** For the documentation, in alphabetical order. */
 export const allowedFunctionNames: readonly string[] = [...new Set([...scalar, ...window, ...aggregate])]
   .filter((name) => !name.startsWith("_"))
-  .sort((a, b) => a.localeCompare(b));
+  .toSorted((a, b) => a.localeCompare(b));
 
 /** The table functions that make rows of nothing but their arguments. */
 export const allowedTableFunctions: ReadonlySet<string> = new Set(["numbers", "generateSeries", "generate_series"]);

@@ -22,13 +22,11 @@ const NOT_SHOWN = "[not shown]";
 const MAX_VERDICTS = 10_000;
 
 export class SessionView {
-  readonly #reader: Reader;
   readonly #texts: boolean;
   readonly #normalized = new Map<string, string>();
   #frames: PostgresFrames | undefined;
 
   constructor(reader: Reader, protocol: string) {
-    this.#reader = reader;
     this.#texts = reader.revealed.has(STATEMENT_TEXT);
     if (protocol === "postgresql") this.#frames = new PostgresFrames({ revealed: reader.revealed, texts: this.#texts });
   }
