@@ -1,10 +1,10 @@
 import "./threads.ts";
-import { setPriority } from "node:os";
 import { IdentityServiceClient } from "@sallyport/proto/identity";
 import { PolicyServiceClient } from "@sallyport/proto/policy";
 import { AppError, openCallers, startRuntime } from "@sallyport/runtime";
 import { openAudit } from "./audit.ts";
 import { configSchema } from "./config.ts";
+import { giveWay } from "./priority.ts";
 
 const args = process.argv.slice(2);
 if (args.length > 1 || (args.length === 1 && args[0] !== "rebuild")) {
@@ -15,7 +15,7 @@ if (args.length > 1 || (args.length === 1 && args[0] !== "rebuild")) {
 }
 const runtime = await startRuntime("audit", configSchema);
 try {
-  setPriority(runtime.config.ingest.priority);
+  giveWay(runtime.config.ingest.priority);
 } catch (error) {
   runtime.log.warn({ err: error }, "the process keeps its priority");
 }
