@@ -18,10 +18,14 @@ const options = parsed();
 const report: Report = { sections: {}, problems: [] };
 const startedAt = new Date();
 let world: World | undefined;
+const interrupted: { by?: NodeJS.Signals } = {};
 const starting = startWorld(options, report.problems);
 for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"] as const) {
-  // what is half started is started first, so that all of it can be stopped
-  process.once(signal, () => void starting.then((one) => one.stop()).finally(() => process.exit(130)));
+  process.once(signal, () => {
+    interrupted.by = signal;
+    // what is half started is started first, so that all of it can be stopped
+    void starting.then((one) => one.stop()).finally(() => process.exit(130));
+  });
 }
 try {
   world = await starting;
@@ -31,6 +35,7 @@ try {
       .join(", "),
   );
   for (const name of options.sections) {
+    if (interrupted.by !== undefined) break;
     try {
       const section = await SECTIONS[name](world, options);
       report.sections[name] = section;
@@ -41,13 +46,13 @@ try {
       console.error(error);
     }
   }
-  printTargets(report);
+  if (interrupted.by === undefined) printTargets(report);
   if (options.json !== undefined) writeJson(options.json, report, options, startedAt);
 } finally {
   await world?.stop();
 }
 // what a failed section left open must not keep the process
-process.exit();
+process.exit(interrupted.by === undefined ? process.exitCode : 130);
 
 function parsed(): BenchOptions {
   try {
