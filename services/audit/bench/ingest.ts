@@ -84,6 +84,7 @@ const source: MessageSource = {
         sequence: i + 1,
         timeUs: Date.now() * 1000,
         isEvent: false,
+        traceparent: "",
         data,
         mayCarry: () => true,
       };

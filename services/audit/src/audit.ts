@@ -1,6 +1,6 @@
 /** Puts the service together: what depends on what, and in which order it starts and ends. */
 import type { NatsConnection } from "@nats-io/transport-node";
-import { type Callers, gauge, type Runtime, tally } from "@sallyport/runtime";
+import { type Callers, contextOf, gauge, type Runtime, tally } from "@sallyport/runtime";
 import { accessEvents } from "./access-events.ts";
 import { type ClickHouse, openClickHouse } from "./clickhouse/clickhouse.ts";
 import { migrate } from "./clickhouse/migrate.ts";
@@ -59,7 +59,7 @@ async function serve(
   callers: Callers,
   nc: NatsConnection,
 ): Promise<void> {
-  const { config, log, signal } = runtime;
+  const { config, log, signal, tracer } = runtime;
   const progress = new Progress();
   const growth = new Growth();
   growth.grown(await lastOrd(clickhouse.ingest));
@@ -84,6 +84,10 @@ async function serve(
     committed: (block) => {
       for (const [stream, sequence] of block.reached) progress.reached(stream, sequence, block.busTimeUs);
       ingested.add("rows", block.rows);
+      for (const { traceparent, readAtMs } of block.traces) {
+        const attributes = { "sallyport.rows": block.rows };
+        tracer.startSpan("audit.ingest", { startTime: readAtMs, attributes }, contextOf(traceparent)).end();
+      }
       growth.grown(block.ord);
       projector.grown(block.ord, block.kinds);
       chains.grown(block.ord);

@@ -42,8 +42,8 @@ export interface Committed {
   kinds: ReadonlySet<string>;
   /** bus time of the last message, microseconds */
   busTimeUs: number;
-  /** performance.now() at which the first message of the block was read */
-  readAt: number;
+  /** traced messages of the block: from when they were read (ms since 1970) to now they were on their way in */
+  traces: readonly { traceparent: string; readAtMs: number }[];
 }
 
 export interface IngestParts {
@@ -61,6 +61,8 @@ export interface IngestParts {
 /** Work on the main thread is cut into turns of this length, so that questions are answered meanwhile. */
 const TURN_MS = 8;
 const RETRY_MS = 500;
+/** Traced messages of a block that get a span. */
+const MAX_TRACES = 100;
 
 export class Ingester {
   readonly #parts: IngestParts;
@@ -70,7 +72,7 @@ export class Ingester {
   #ord = 0;
   #inserting: Promise<void> | undefined;
   #timer: NodeJS.Timeout | undefined;
-  #firstReadAt = 0;
+  #traces: { traceparent: string; readAtMs: number }[] = [];
   #turnStart = 0;
   #failure: unknown;
   #stop: AbortController | undefined;
@@ -146,6 +148,7 @@ export class Ingester {
     this.#timer = undefined;
     this.#failure = undefined;
     this.#toTell = { gaps: [], closed: [] };
+    this.#traces = [];
     this.#filling.clear();
     this.#spare.clear();
     this.#lanes = new Lanes(settings.gapWaitMs);
@@ -163,7 +166,9 @@ export class Ingester {
       sequence: message.sequence,
       timeUs: message.timeUs,
     };
-    if (this.#filling.messages === 0) this.#firstReadAt = performance.now();
+    if (message.traceparent !== "" && this.#traces.length < MAX_TRACES) {
+      this.#traces.push({ traceparent: message.traceparent, readAtMs: Date.now() });
+    }
     if (this.#oldestWaitingUs === 0) this.#oldestWaitingUs = message.timeUs;
     this.#ord += message.isEvent ? this.#takeEvent(position, message.data) : this.#takeBatch(position, message);
     this.#schedule();
@@ -272,12 +277,14 @@ export class Ingester {
     this.#spare = block;
     const told = this.#toTell;
     this.#toTell = { gaps: [], closed: [] };
+    const traces = this.#traces;
+    this.#traces = [];
     const committed: Committed = {
       ord: this.#ord,
       reached: new Map(block.last),
       rows: block.rows,
       kinds: new Set(block.kinds),
-      readAt: this.#firstReadAt,
+      traces,
       busTimeUs: block.lastTimeUs,
     };
     this.#inserting = this.#parts.clickhouse.ingest

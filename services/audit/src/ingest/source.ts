@@ -11,6 +11,8 @@ export interface BusMessage {
   timeUs: number;
   isEvent: boolean;
   data: Buffer;
+  /** W3C traceparent of a command in it; empty: none is traced */
+  traceparent: string;
   /** Is that lane this message's subject? An edge may publish on its own lanes only, and this is what the bus checked. */
   mayCarry(edge: string, lane: number): boolean;
 }
@@ -74,6 +76,7 @@ async function* readStream(
         timeUs: Math.floor(message.info.timestampNanos / 1000),
         isEvent,
         data: Buffer.from(data.buffer, data.byteOffset, data.byteLength),
+        traceparent: message.headers?.get("traceparent") ?? "",
         mayCarry: (edge, lane) => subject === frames(partition, edge, lane),
       };
     }
