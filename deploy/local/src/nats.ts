@@ -126,8 +126,10 @@ export function prepareNats(layout: Layout, port: number, members: ReadonlyMap<s
   };
 }
 
-/** Where Debian and others put it; `sbin` is often missing from a user's PATH. */
+/** The one that SALLYPORT_NATS_SERVER names, or where Debian and others put it; `sbin` is often missing from a user's PATH. */
 export function findNatsServer(): string | undefined {
+  const named = process.env["SALLYPORT_NATS_SERVER"] ?? "";
+  if (named !== "") return existsSync(named) ? named : undefined;
   const onPath = spawnSync("nats-server", ["--version"]).status === 0 ? "nats-server" : undefined;
   return onPath ?? ["/usr/sbin/nats-server", "/usr/local/bin/nats-server"].find((path) => existsSync(path));
 }

@@ -133,7 +133,7 @@ function requireNatsServer(): string {
   throw new AppError(
     "failed-precondition",
     "local.start",
-    "nats-server is not installed. Install it with: apt-get install nats-server (as root), then start again.",
+    "nats-server is not installed. Install it with: apt-get install nats-server (as root), or name it with SALLYPORT_NATS_SERVER=/path/to/nats-server, then start again.",
   );
 }
 

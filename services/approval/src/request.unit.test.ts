@@ -1,4 +1,3 @@
-/* oxlint-disable vitest/expect-expect -- `given(…).when(…).then(…)` is the assertion */
 import { given } from "@sallyport/decider/testing";
 import { ApprovalDenied, ApprovalExpired, ApprovalUsed, ApprovalWithdrawn } from "@sallyport/proto/event";
 import { PrincipalKind, TokenKind } from "@sallyport/proto/principal";
