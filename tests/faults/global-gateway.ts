@@ -17,6 +17,8 @@ export interface FaultsGateway extends GatewayAddress {
   readonly logs: string;
   /** what the collector was sent, one body behind the other */
   readonly traces: string;
+  /** the folder of configuration that is in force */
+  readonly catalogFolder: string;
   /** ports of targets that the tests play themselves, or that nobody plays */
   readonly played: Readonly<Record<PlayedTarget, number>>;
 }
@@ -63,6 +65,7 @@ export default async function setup(project: TestProject): Promise<() => Promise
     edgePid: stack.supervisor.pid("edge-postgres")!,
     logs: stack.layout.logs,
     traces,
+    catalogFolder,
     played,
   });
   return async () => {
