@@ -1,7 +1,7 @@
 import { once } from "node:events";
 import { readFileSync } from "node:fs";
 import { connect as connectTcp, type Socket } from "node:net";
-import { connect as connectTls } from "node:tls";
+import { connect as connectTls, createSecureContext, type SecureContext } from "node:tls";
 import { until } from "./until.ts";
 
 /** A client that says exactly the bytes that a test wants. It knows just enough of the protocol to be understood. */
@@ -43,6 +43,15 @@ export function message(type: string, body: Buffer | string, length?: number): B
 export const query = (sql: string): Buffer => message("Q", `${sql}\0`);
 export const password = (token: string): Buffer => message("p", `${token}\0`);
 
+const contexts = new Map<string, SecureContext>();
+
+/** Made once: a thousand clients would spend their time on reading the same certificate. */
+function trusting(ca: string): SecureContext {
+  let context = contexts.get(ca);
+  if (context === undefined) contexts.set(ca, (context = createSecureContext({ ca: readFileSync(ca) })));
+  return context;
+}
+
 export class RawClient {
   readonly messages: Message[] = [];
   socket: Socket;
@@ -68,14 +77,15 @@ export class RawClient {
   }
 
   /** Encrypted, as a client asks for it; nothing else has been said. */
-  static async tls(port: number, ca: string): Promise<RawClient> {
+  static async tls(port: number, ca: string, deadlineMs?: number): Promise<RawClient> {
     const plain = await RawClient.tcp(port);
     plain.send(SSL_REQUEST);
-    await until("an answer to SSLRequest", () => (plain.#bytes.length > 0 || plain.ended ? true : undefined));
+    const answered = (): boolean => plain.#bytes.length > 0 || plain.ended;
+    await until("an answer to SSLRequest", () => (answered() ? true : undefined), deadlineMs);
     if (plain.#bytes.toString("latin1") !== "S") return plain;
     plain.#bytes = Buffer.alloc(0);
     plain.socket.removeAllListeners();
-    plain.socket = connectTls({ socket: plain.socket, ca: readFileSync(ca), servername: "localhost" });
+    plain.socket = connectTls({ socket: plain.socket, secureContext: trusting(ca), servername: "localhost" });
     plain.#listen();
     await Promise.race([once(plain.socket, "secureConnect"), once(plain.socket, "close")]).catch(() => undefined);
     return plain;
@@ -85,12 +95,13 @@ export class RawClient {
   static async login(
     { port, ca, user, token }: { port: number; ca: string; user: string; token: string },
     database: string,
+    deadlineMs?: number,
   ): Promise<RawClient> {
-    const client = await RawClient.tls(port, ca);
+    const client = await RawClient.tls(port, ca, deadlineMs);
     client.send(startup({ user, database, application_name: "raw" }));
-    await client.until("R", "E");
+    await client.within(deadlineMs, "R", "E");
     if (client.messages.at(-1)?.type === "R") client.send(password(token));
-    await client.until("Z", "E");
+    await client.within(deadlineMs, "Z", "E");
     return client;
   }
 
@@ -98,11 +109,15 @@ export class RawClient {
     if (!this.socket.destroyed) this.socket.write(Buffer.concat(bytes));
   }
 
-  /** Waits for one of these, among what has not been waited for; or the end. */
-  async until(...types: string[]): Promise<void> {
+  /** Waits for one of these from now on; or the end. */
+  until(...types: string[]): Promise<void> {
+    return this.within(undefined, ...types);
+  }
+
+  async within(deadlineMs: number | undefined, ...types: string[]): Promise<void> {
     const from = this.messages.length;
     const found = (): boolean => this.messages.slice(from).some(({ type }) => types.includes(type));
-    await until(`one of ${types.join(", ")}`, () => (found() || this.ended ? true : undefined));
+    await until(`one of ${types.join(", ")}`, () => (found() || this.ended ? true : undefined), deadlineMs);
   }
 
   /** The server has closed the connection. */
