@@ -38,9 +38,12 @@ export async function startWorld(options: BenchOptions, problems: string[]): Pro
   ];
   if (options.profile !== undefined) stops.push(profileChildren(options.profile, () => processes()));
   let processes = (): NamedProcess[] => [];
-  const stop = async (): Promise<void> => {
-    for (const one of stops.splice(0).toReversed()) await one();
-  };
+  let stopped: Promise<void> | undefined;
+  // an interrupt and the run's own end may both ask for it: both wait for the same
+  const stop = (): Promise<void> =>
+    (stopped ??= (async () => {
+      for (const one of stops.toReversed()) await one();
+    })());
   try {
     const { stack, whole } = await startGateway(folder, problems);
     stops.push(async () => {
