@@ -96,6 +96,7 @@ async function serve(
   gauge(runtime.meter, "sallyport.audit.ingest_lag", () => ingester.lagSeconds());
   const running = [ingester.run(signal), projector.run(signal), chains.run(signal)];
   runtime.onShutdown("ingestion", async () => {
+    await clickhouse.cancelAll();
     await Promise.allSettled(running);
   });
   startPurging({

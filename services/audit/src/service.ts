@@ -68,7 +68,7 @@ async function* query(parts: AuditParts, question: Question, call: CallInfo): As
   const elapsed = (): number => Math.round(performance.now() - started);
   let answer: Answer;
   try {
-    answer = await parts.turns.take(() => ask(parts.clickhouse, question, reader.database, parts.limits));
+    answer = await parts.turns.take(() => ask(parts.clickhouse, question, reader.database, parts.limits, call.signal));
   } catch (error) {
     // the error's code only: its text may repeat the question
     await sayQueried(parts, reader, question.sql, 0, elapsed(), AppError.from(error, "audit.query").code);

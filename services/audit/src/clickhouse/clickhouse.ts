@@ -4,6 +4,7 @@
  * Settings stick to an embedded connection and statements of one connection wait for each other, so ingestion, projections
  * and people never share one.
  */
+import { randomUUID } from "node:crypto";
 import { mkdirSync } from "node:fs";
 import { join } from "node:path";
 import { Readable } from "node:stream";
@@ -20,11 +21,14 @@ export interface ClickHouse {
   readonly work: Session;
   /** for the service's own questions, while someone waits for them */
   readonly read: Session;
+  /** Ends everything that runs but an insert into the log. What ran fails. */
+  cancelAll(): Promise<void>;
   /** A connection for one question of a person: nothing can be written on it, and its limits cannot be changed. */
   person(
     database: string,
     limits: Readonly<Record<string, number | string>>,
     parameters: Readonly<Record<string, string>>,
+    signal: AbortSignal,
   ): Promise<PersonSession>;
   /** e.g. `26.7.2.1 embedded` */
   readonly version: string;
@@ -88,12 +92,14 @@ async function openEmbedded(folder: string): Promise<ClickHouse> {
   const ingestClient = open("spool");
   const workClient = open("spool-work");
   const readClient = open("spool-read");
+  const controlClient = open("spool-control");
   const ingest = sessionOf(ingestClient);
   const work = sessionOf(workClient);
   const read = sessionOf(readClient);
   await setAll(ingest, INGEST_SETTINGS);
   await setAll(work, WORK_SETTINGS);
   await setAll(read, WORK_SETTINGS);
+  const control = sessionOf(controlClient);
   const [{ version } = { version: "" }] = await work.rows<{ version: string }>("SELECT version() AS version");
   return {
     ingest,
@@ -101,10 +107,36 @@ async function openEmbedded(folder: string): Promise<ClickHouse> {
     read,
     embedded: true,
     version: `${version} embedded`,
-    person: (database, limits, parameters) => embeddedPerson(data, database, limits, parameters),
+    cancelAll: () => control.run(CANCEL_ALL),
+    person: async (database, limits, parameters, signal) =>
+      tagged(await embeddedPerson(data, database, limits, parameters), control, signal),
     close: async () => {
-      await Promise.allSettled([ingestClient.close(), workClient.close(), readClient.close()]);
+      const clients = [ingestClient, workClient, readClient, controlClient];
+      await Promise.allSettled(clients.map((client) => client.close()));
     },
+  };
+}
+
+const CANCEL_ALL = `KILL QUERY WHERE query NOT LIKE 'INSERT INTO storage.event_log%' AND query NOT LIKE 'KILL QUERY%' ASYNC`;
+
+/** A question ends when the one who asked goes away: a mark in its text says which of those that run it is. */
+function tagged(session: PersonSession, control: Session, signal: AbortSignal): PersonSession {
+  const tag = `/* person ${randomUUID()} */`;
+  const cancel = (): void => {
+    // when it has ended meanwhile there is nothing to end
+    control.run(`KILL QUERY WHERE startsWith(query, ${literal(tag)}) ASYNC`).catch(() => undefined);
+  };
+  return {
+    ask: async (query, format) => {
+      signal.throwIfAborted();
+      signal.addEventListener("abort", cancel, { once: true });
+      try {
+        return await session.ask(`${tag} ${query}`, format);
+      } finally {
+        signal.removeEventListener("abort", cancel);
+      }
+    },
+    close: () => session.close(),
   };
 }
 
@@ -162,6 +194,7 @@ async function openServer(location: { url: string; user?: string; password?: str
   const ingestClient = createClient({ ...common, clickhouse_settings: INGEST_SETTINGS });
   const workClient = createClient({ ...common, clickhouse_settings: WORK_SETTINGS });
   const work = sessionOf(workClient);
+  const control = work;
   const [{ version } = { version: "" }] = await work.rows<{ version: string }>("SELECT version() AS version");
   return {
     ingest: sessionOf(ingestClient),
@@ -170,9 +203,10 @@ async function openServer(location: { url: string; user?: string; password?: str
     read: work,
     embedded: false,
     version: `${version} server`,
-    person: async (database, limits, parameters) => {
+    cancelAll: () => control.run(CANCEL_ALL),
+    person: async (database, limits, parameters, signal) => {
       const client = createClient({ ...common, database, clickhouse_settings: { ...limits, readonly: "1" } });
-      return {
+      const person: PersonSession = {
         ask: async (query, format) => {
           const answer = await client.exec({
             query,
@@ -183,6 +217,7 @@ async function openServer(location: { url: string; user?: string; password?: str
         },
         close: () => client.close(),
       };
+      return tagged(person, control, signal);
     },
     close: async () => {
       await Promise.allSettled([ingestClient.close(), workClient.close()]);

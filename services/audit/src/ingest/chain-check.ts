@@ -82,6 +82,7 @@ export class ChainCheck {
         await this.step();
         rest = Math.max(MIN_REST_MS, (performance.now() - started) * REST_FACTOR);
       } catch (error) {
+        if (signal.aborted) return;
         this.#parts.log.error({ err: error }, "chains could not be checked; trying again");
       }
       await new Promise<void>((resolve) => {

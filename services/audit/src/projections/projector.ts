@@ -97,6 +97,7 @@ export class Projector {
         await this.foldAll();
         rest = Math.max(MIN_REST_MS, (performance.now() - started) * REST_FACTOR);
       } catch (error) {
+        if (signal.aborted) break;
         this.#log.error({ err: error }, "a projection lags: it is folded again");
       }
       await rested(rest, signal);

@@ -41,12 +41,13 @@ export async function ask(
   question: Question,
   database: ReaderDatabase,
   limits: QueryLimits,
+  signal: AbortSignal,
 ): Promise<Answer> {
   checkSizes(question);
   const canonical = await canonicalForm(clickhouse, question.sql);
   const maxRows = Math.min(question.maxRows === 0 ? limits.maxRows : question.maxRows, limits.maxRows);
   const person = await clickhouse
-    .person(database, settingsFor(limits, maxRows), question.parameters)
+    .person(database, settingsFor(limits, maxRows), question.parameters, signal)
     .catch((error: unknown) => {
       throw readable(error);
     });
@@ -139,6 +140,7 @@ const codes: Readonly<Record<string, [code: "deadline" | "exhausted" | "not-perm
   ],
   TOO_MANY_ROWS_OR_BYTES: ["exhausted", "The answer is larger than is allowed. Narrow it, or aggregate."],
   READONLY: ["not-permitted", "This may not be asked: the log is read only, and settings cannot be changed."],
+  QUERY_WAS_CANCELLED: ["deadline", "The question was ended before it was answered."],
   QUERY_IS_PROHIBITED: ["not-permitted", "This may not be asked."],
 };
 

@@ -1,3 +1,5 @@
+import type { AppError } from "@sallyport/runtime";
+import { eventually } from "@sallyport/runtime/testing";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import type { ClickHouse } from "../clickhouse/clickhouse.ts";
 import type { ReaderDatabase } from "../clickhouse/views.ts";
@@ -14,8 +16,13 @@ beforeAll(async () => {
 });
 afterAll(() => engine?.remove());
 
-const asked = (sql: string, parameters: Record<string, string> = {}, database: ReaderDatabase = "log", maxRows = 0) =>
-  ask(clickhouse, { sql, parameters, maxRows }, database, limits);
+const asked = (
+  sql: string,
+  parameters: Record<string, string> = {},
+  database: ReaderDatabase = "log",
+  maxRows = 0,
+  signal = new AbortController().signal,
+) => ask(clickhouse, { sql, parameters, maxRows }, database, limits, signal);
 
 /** Every one is a question that somebody may ask. */
 const allowed: [name: string, sql: string][] = [
@@ -225,6 +232,17 @@ test("query-limits: rows, bytes, time and memory", async () => {
     code: "deadline",
   });
 }, 30_000);
+
+test("query-cancelled: a question whose reader went away runs no longer", async () => {
+  const gone = new AbortController();
+  const question = "SELECT count() FROM numbers(1000000000000) WHERE number % 7 = 3";
+  const answer = asked(question, {}, "log", 0, gone.signal).catch((error: AppError) => error.code);
+  const running = () => clickhouse.read.rows("SELECT 1 FROM system.processes WHERE query LIKE '/* person%'");
+  await eventually(async () => (await running()).length > 0);
+  gone.abort();
+  expect(await answer).toBe("deadline");
+  expect(await running()).toEqual([]);
+});
 
 test("query-errors: readable, without what is beneath", async () => {
   const error = await asked("SELECT nothing FROM commands").catch((e: Error) => e.message);
