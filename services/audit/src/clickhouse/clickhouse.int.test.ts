@@ -4,6 +4,7 @@ import { openTestClickHouse } from "../../testing/start-audit.ts";
 import { eventually } from "@sallyport/runtime/testing";
 import { readFrameBatch } from "../ingest/frame-batch.ts";
 import { LogBlock } from "../ingest/log-block.ts";
+import { EPOCHS_QUERY } from "../ingest/position.ts";
 import { VerdictKeys } from "../ingest/verdict-mac.ts";
 import type { ClickHouse } from "./clickhouse.ts";
 import { type Migration, migrate, readMigrations } from "./migrate.ts";
@@ -51,6 +52,23 @@ test("insert: a block is one part, or nothing", async () => {
     ).rejects.toThrow();
   }
   expect(await rowsAndParts()).toEqual({ rows: block.rows, parts: 1 });
+});
+
+test("position: what is read at a start comes from projections of the table, whose size is not the log's", async () => {
+  const queries = [
+    "SELECT stream, incarnation, max(stream_seq), max(ord) FROM storage.event_log GROUP BY stream, incarnation",
+    "SELECT max(ord) AS ord FROM storage.event_log",
+    "SELECT count() AS records FROM storage.event_log",
+    EPOCHS_QUERY,
+    "SELECT batch_no, any(batch_hash) FROM storage.event_log WHERE edge = 'e' AND lane = 0 AND epoch = 1 AND batch_no > 5 GROUP BY edge, lane, epoch, batch_no",
+    "SELECT batch_no FROM storage.event_log WHERE edge = 'e' AND lane = 0 AND epoch = 1 AND batch_no > 5 GROUP BY edge, lane, epoch, batch_no",
+  ];
+  for (const query of queries) {
+    const plan = await clickhouse.work.rows<{ explain: string }>(`EXPLAIN ${query}`);
+    expect(plan.map((row) => row.explain).join("\n"), query).toMatch(
+      /ReadFromMergeTree \((positions|epochs|batches)\)|ReadFromPreparedSource|projection/i,
+    );
+  }
 });
 
 test("cancel: what runs ends, an insert into the log does not", async () => {

@@ -6,7 +6,6 @@ import { ensureStreams } from "@sallyport/runtime";
 import { eventually, startNatsServer, type TestNats } from "@sallyport/runtime/testing";
 import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from "vitest";
 import { queryRecords, TestLane, TestSession } from "../../testing/lane-writer.ts";
-import { EPOCHS_QUERY } from "./position.ts";
 import { openTestClickHouse, startTestAudit, type TestAudit } from "../../testing/start-audit.ts";
 
 let nats: TestNats;
@@ -314,23 +313,6 @@ test("ingest-event: an event is a row, and what is secret in it is in no column 
     label: "nightly-export",
   });
   expect(JSON.parse(row?.["sensitive"] as string)).toEqual({ provider_session_id: "sid-1" });
-});
-
-test("ingest-position: what is read at a start comes from projections of the table, whose size is not the log's", async () => {
-  const queries = [
-    "SELECT stream, incarnation, max(stream_seq), max(ord) FROM storage.event_log GROUP BY stream, incarnation",
-    "SELECT max(ord) AS ord FROM storage.event_log",
-    "SELECT count() AS records FROM storage.event_log",
-    EPOCHS_QUERY,
-    "SELECT batch_no, any(batch_hash) FROM storage.event_log WHERE edge = 'e' AND lane = 0 AND epoch = 1 AND batch_no > 5 GROUP BY edge, lane, epoch, batch_no",
-    "SELECT batch_no FROM storage.event_log WHERE edge = 'e' AND lane = 0 AND epoch = 1 AND batch_no > 5 GROUP BY edge, lane, epoch, batch_no",
-  ];
-  for (const query of queries) {
-    const plan = await engine.clickhouse.work.rows<{ explain: string }>(`EXPLAIN ${query}`);
-    expect(plan.map((row) => row.explain).join("\n"), query).toMatch(
-      /ReadFromMergeTree \((positions|epochs|batches)\)|ReadFromPreparedSource|projection/i,
-    );
-  }
 });
 
 test("ingest-restart: everything once, in the order of the positions", async () => {
