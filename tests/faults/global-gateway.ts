@@ -51,6 +51,8 @@ export default async function setup(project: TestProject): Promise<() => Promise
   };
   const gateway = await startGateway({
     catalogFolder,
+    // Whatever could be said is said: secrecy.test.ts reads it.
+    logLevel: "trace",
     overrides: { ...overrides, "edge-postgres": { telemetry, handshakeSeconds: HANDSHAKE_SECONDS } },
   }).catch((error: unknown) => {
     cleanUp();
