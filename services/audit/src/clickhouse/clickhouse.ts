@@ -8,7 +8,7 @@ import { randomUUID } from "node:crypto";
 import { mkdirSync } from "node:fs";
 import { join } from "node:path";
 import { Readable } from "node:stream";
-import { type ClickHouseClient, createClient } from "@clickhouse/client";
+import { type ClickHouseClient, ClickHouseLogLevel, createClient } from "@clickhouse/client";
 import { AppError } from "@sallyport/runtime";
 import { type Connection, createChdbConnection } from "chdb/connection";
 import { createChdbBytesConnection } from "./chdb-bytes.ts";
@@ -71,6 +71,9 @@ export async function openClickHouse(location: ClickHouseLocation): Promise<Clic
     throw new AppError("failed-precondition", "audit.clickhouse", what, { cause });
   }
 }
+
+/** Of what fails the client would tell the statement's parameters and the engine's text, which repeats the question. */
+const SILENT = { level: ClickHouseLogLevel.OFF };
 
 /** One part an insert: blocks of a block's size are never cut, and nothing is joined or kept for later. */
 const INGEST_SETTINGS: Record<string, number> = {
@@ -142,7 +145,7 @@ function tagged(session: PersonSession, control: Session, signal: AbortSignal): 
 
 /** The client's own copy of the connection's types differs in name only. */
 function clientOver(connection: Connection<Readable>): ClickHouseClient {
-  return createClient({ connection } as unknown as Parameters<typeof createClient>[0]);
+  return createClient({ connection, log: SILENT } as unknown as Parameters<typeof createClient>[0]);
 }
 
 async function setAll(session: Session, settings: Readonly<Record<string, number | string>>): Promise<void> {
@@ -190,6 +193,7 @@ async function openServer(location: { url: string; user?: string; password?: str
     ...(location.user === undefined ? {} : { username: location.user }),
     ...(location.password === undefined ? {} : { password: location.password }),
     keep_alive: { enabled: true },
+    log: SILENT,
   };
   const ingestClient = createClient({ ...common, clickhouse_settings: INGEST_SETTINGS });
   const workClient = createClient({ ...common, clickhouse_settings: WORK_SETTINGS });
