@@ -11,7 +11,16 @@ import type {
   UntypedServiceImplementation,
 } from "@grpc/grpc-js";
 import { Metadata } from "@grpc/grpc-js";
-import { context, type Context, type Span, SpanKind, SpanStatusCode, type Tracer, trace } from "@opentelemetry/api";
+import {
+  context,
+  type Context,
+  ROOT_CONTEXT,
+  type Span,
+  SpanKind,
+  SpanStatusCode,
+  type Tracer,
+  trace,
+} from "@opentelemetry/api";
 import { AppError } from "./app-error.ts";
 import { toStatus } from "./grpc-status.ts";
 import type { Logger } from "./log.ts";
@@ -153,23 +162,29 @@ async function run(
     controller.abort(new AppError("cancelled", method, "the call was cancelled")),
   );
   let span: Span | undefined;
+  let inside: Context = ROOT_CONTEXT;
   try {
     const info = describe(method, call, admission, controller.signal);
     const parent = extractTrace(call.metadata);
     span = admission.tracer.startSpan(method, { kind: SpanKind.SERVER, attributes: { "rpc.system": "grpc" } }, parent);
-    const inside: Context = trace.setSpan(parent, span);
+    inside = trace.setSpan(parent, span);
     await context.with(inside, work, undefined, info);
     return undefined;
   } catch (error) {
     const app = AppError.from(error, method);
     span?.setStatus({ code: SpanStatusCode.ERROR, message: app.code });
-    if (app.code === "internal") admission.log.error({ err: app, method }, "call failed");
-    else admission.log.debug({ method, code: app.code, message: app.message }, "call refused");
+    context.with(inside, () => sayFailed(app, method, admission.log));
     return app;
   } finally {
     span?.end();
     if (!long) controller.abort();
   }
+}
+
+function sayFailed(error: AppError, method: string, log: Logger): void {
+  if (error.code === "internal") log.error({ err: error, method }, "call failed");
+  // Without its sentence: that is for the caller alone, and may repeat what the caller sent.
+  else log.debug({ method, code: error.code, op: error.op }, "call refused");
 }
 
 function describe(method: string, call: AnyCall, admission: Admission, signal: AbortSignal): CallInfo {
