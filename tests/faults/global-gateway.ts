@@ -1,12 +1,12 @@
-import { appendFileSync, cpSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
-import { createServer } from "node:http";
-import { createServer as createTcpServer, type AddressInfo } from "node:net";
+import { cpSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { createServer, type AddressInfo } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { SERVICE_NAMES } from "@sallyport/local/ports";
 import type { TestProject } from "vitest/node";
 import { addressOf, startGateway, type GatewayAddress } from "../harness/gateway.ts";
+import { collect } from "./collector.ts";
 import type { TargetAddress } from "./target.ts";
 
 /** The gateway that is treated badly. Everything but its death: who kills has a gateway of their own. */
@@ -15,7 +15,7 @@ export interface FaultsGateway extends GatewayAddress {
   /** of the edge, which outlives everything that is done to it here */
   readonly edgePid: number;
   readonly logs: string;
-  /** what the collector was sent, one body behind the other */
+  /** what the collector was sent, a body in each line */
   readonly traces: string;
   /** the folder of configuration that is in force */
   readonly catalogFolder: string;
@@ -102,29 +102,9 @@ function catalogWith(scratch: string, played: Readonly<Record<PlayedTarget, numb
   return folder;
 }
 
-/** A collector of OpenTelemetry that keeps what it is sent as it came. */
-function collect(file: string): Promise<{ port: number; stop(): void }> {
-  writeFileSync(file, "");
-  const server = createServer((request, response) => {
-    request.on("data", (chunk: Buffer) => appendFileSync(file, chunk));
-    request.on("end", () => response.writeHead(200, { "content-type": "application/json" }).end("{}"));
-  });
-  return new Promise((resolve) => {
-    server.listen(0, "127.0.0.1", () =>
-      resolve({
-        port: (server.address() as AddressInfo).port,
-        stop: () => {
-          server.closeAllConnections();
-          server.close();
-        },
-      }),
-    );
-  });
-}
-
 function freePort(): Promise<number> {
   return new Promise((resolve) => {
-    const server = createTcpServer();
+    const server = createServer();
     server.listen(0, "127.0.0.1", () => {
       const { port } = server.address() as AddressInfo;
       server.close(() => resolve(port));
