@@ -14,7 +14,7 @@ import {
   VerdictReached,
   type ColumnClass,
 } from "@sallyport/proto/record";
-import type { RequestApprovalResponse } from "@sallyport/proto/approval";
+import type { RequestApprovalResponse, UseResponse } from "@sallyport/proto/approval";
 import type { SessionContext } from "@sallyport/proto/policy";
 import { DenyReason, type Hold as HeldForbid } from "@sallyport/proto/verdict";
 import { awaitAnswer } from "./approval-wait.ts";
@@ -329,7 +329,9 @@ export class SessionGate implements Gate {
         break;
     }
     try {
-      const used = await links.approval.use({ approvalId, sessionId: session.id, command: ticket.command, digest });
+      const use = (): Promise<UseResponse> =>
+        links.approval.use({ approvalId, sessionId: session.id, command: ticket.command, digest });
+      const used = await (ticket.trace === undefined ? use() : ticket.trace.during(use));
       const decision = await this.decisions.ask(ticket, { approvalId, digest, asOf: used.asOf });
       // a hold cannot come back: with a grant it is a denial
       return decision.outcome === "hold" ? refused("not-approved", decision.verdict.message) : decision;
