@@ -12,8 +12,8 @@ import type { EvidenceFacts } from "./evidence.ts";
 /** Records checked by one statement, at most. */
 const STEP_ROWS = 100_000;
 /** As the projector: most of the time is left to others. */
-const REST_FACTOR = 4;
-const MIN_REST_MS = 200;
+const REST_FACTOR = 9;
+const MIN_REST_MS = 1_000;
 const RETRY_MS = 2_000;
 
 export interface ChainCheckParts {

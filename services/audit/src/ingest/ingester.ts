@@ -2,7 +2,7 @@
  * From the bus into `event_log`, exactly once: whole messages, one insert at a time, and after any failure on from where
  * the table says. What the records mean is nobody's business here.
  */
-import { createHash } from "node:crypto";
+import { hash } from "node:crypto";
 import { setImmediate as nextTurn } from "node:timers/promises";
 import { AppError, type Logger } from "@sallyport/runtime";
 import type { ClickHouse } from "../clickhouse/clickhouse.ts";
@@ -16,7 +16,7 @@ import type { VerdictKeys } from "./verdict-mac.ts";
 import { WireError } from "./wire-reader.ts";
 
 export interface IngestSettings {
-  /** how long a message waits for company before it is inserted */
+  /** how long a message waits for company before it is inserted, at least */
   flushMs: number;
   /** an insert is at most about this large */
   blockBytes: number;
@@ -61,6 +61,12 @@ export interface IngestParts {
 /** Work on the main thread is cut into turns of this length, so that questions are answered meanwhile. */
 const TURN_MS = 8;
 const RETRY_MS = 500;
+/**
+ * An insert has its price however few rows it has (a part, and its merges): under steady traffic the next one waits so many
+ * times as long as the last one took, but no longer than `MAX_REST_MS`.
+ */
+const REST_FACTOR = 12;
+const MAX_REST_MS = 400;
 /** Traced messages of a block that get a span. */
 const MAX_TRACES = 100;
 
@@ -74,6 +80,8 @@ export class Ingester {
   #timer: NodeJS.Timeout | undefined;
   #traces: { traceparent: string; readAtMs: number }[] = [];
   #turnStart = 0;
+  /** performance.now() before which no small insert begins */
+  #restUntil = 0;
   #failure: unknown;
   #stop: AbortController | undefined;
   /** what the block brought to light; told once it is in the table */
@@ -209,8 +217,7 @@ export class Ingester {
       if (!message.mayCarry(batch.edge, batch.lane)) {
         return this.#keep(position, "batch-refused", { why: "wrong-subject", ...name }, data);
       }
-      const hash = createHash("sha256").update(data);
-      const hex = hash.digest("hex");
+      const hex = hash("sha256", data, "hex");
       const arrival = this.#lanes.judge(name, hex);
       if (arrival.kind === "repeat") return this.#keep(position, "batch-repeated", { ...name }, NOTHING);
       if (arrival.kind === "refuse") {
@@ -265,7 +272,10 @@ export class Ingester {
     const { flushMs, blockBytes, blockRows } = this.#parts.settings;
     if (this.#inserting !== undefined) return;
     if (this.#filling.bytes >= blockBytes || this.#filling.rows >= blockRows) this.#flush();
-    else if (this.#timer === undefined) this.#timer = setTimeout(() => this.#flush(), flushMs);
+    else if (this.#timer === undefined) {
+      const wait = Math.max(flushMs, this.#restUntil - performance.now());
+      this.#timer = setTimeout(() => this.#flush(), wait);
+    }
   }
 
   #flush(): void {
@@ -287,10 +297,13 @@ export class Ingester {
       traces,
       busTimeUs: block.lastTimeUs,
     };
+    const started = performance.now();
     this.#inserting = this.#parts.clickhouse.ingest
       .insertNative("storage.event_log", block.columnNames(), block.parts())
       .then(
         () => {
+          const now = performance.now();
+          this.#restUntil = now + Math.min(MAX_REST_MS, (now - started) * REST_FACTOR);
           block.clear();
           this.#oldestWaitingUs = this.#filling.firstTimeUs;
           this.#parts.committed(committed);

@@ -44,6 +44,8 @@ const recordFact = new Map(recordFacts);
 const eventFact = new Map(eventFacts);
 
 const NONE = Buffer.alloc(0);
+const EDGE = encodedText("edge");
+const EMPTY = encodedText("");
 
 /** `event_log` as it is inserted. */
 function eventLogColumns() {
@@ -138,9 +140,9 @@ export class LogBlock {
       throw error;
     }
     const c = this.#columns;
-    c.service.repeat(encodedText("edge"), batch.records);
-    c.aggregate.repeat(encodedText(""), batch.records);
-    c.eventId.repeat(encodedText(""), batch.records);
+    c.service.repeat(EDGE, batch.records);
+    c.aggregate.repeat(EMPTY, batch.records);
+    c.eventId.repeat(EMPTY, batch.records);
     this.#addMessage(
       position,
       { edge: batch.edge, lane: batch.lane, epoch: batch.epoch, batchNo: batch.batchNo },

@@ -23,11 +23,17 @@ export interface Column {
 }
 
 const INITIAL_BYTES = 1 << 16;
+/** A varuint of a length takes at most this. */
+const LENGTH_BYTES = 8;
 
 class Bytes {
-  bytes = Buffer.allocUnsafe(INITIAL_BYTES);
+  bytes: Buffer;
   length = 0;
   marked = 0;
+
+  constructor(capacity = INITIAL_BYTES) {
+    this.bytes = Buffer.allocUnsafe(capacity);
+  }
 
   reserve(more: number): void {
     const needed = this.length + more;
@@ -116,11 +122,11 @@ export class NumberColumn extends BaseColumn {
 
 /** A text with its length before it, made once and copied into many rows. */
 export function encodedText(text: string): Buffer {
-  const out = new Bytes();
-  const bytes = Buffer.from(text, "utf8");
-  out.reserve(bytes.length + 8);
-  out.varuint(bytes.length);
-  return Buffer.concat([out.view(), bytes]);
+  const length = Buffer.byteLength(text, "utf8");
+  const out = new Bytes(LENGTH_BYTES + length);
+  out.varuint(length);
+  out.length += out.bytes.write(text, out.length, "utf8");
+  return out.view();
 }
 
 export class StringColumn extends BaseColumn {
@@ -238,7 +244,7 @@ export class StringArrayColumn extends BaseColumn {
 /** The block's bytes, in parts that are not joined. */
 export function blockParts(columns: readonly Column[], rows: number): Buffer[] {
   const parts: Buffer[] = [];
-  const head = new Bytes();
+  const head = new Bytes(2 * LENGTH_BYTES);
   head.varuint(columns.length);
   head.varuint(rows);
   parts.push(head.view());
