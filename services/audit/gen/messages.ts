@@ -45,6 +45,7 @@ export const messages: Readonly<Record<string, readonly FieldRow[]>> = {
     [12, "verdict_id", "string", "", false, "public"],
     [13, "reason", "string", "", false, "public"],
     [14, "edge", "string", "", false, "public"],
+    [15, "shown", "message", "HeldCommand", false, "sensitive"],
   ],
   ApprovalUsed: [
     [1, "approval_id", "string", "", false, "public"],
@@ -154,6 +155,7 @@ export const messages: Readonly<Record<string, readonly FieldRow[]>> = {
     [12, "normalized", "string", "", false, "public"],
     [13, "fingerprint", "string", "", false, "public"],
     [14, "transfer_columns", "string", "", true, "public"],
+    [15, "executes", "message", "ExecutedStatement", true, "sensitive"],
   ],
   CommandForwarded: [
     [1, "command", "uint", "", false, "public"],
@@ -228,6 +230,12 @@ export const messages: Readonly<Record<string, readonly FieldRow[]>> = {
     [83, "session_lost", "message", "SessionLost", false, "public"],
     [84, "chain_broken", "message", "ChainBroken", false, "public"],
   ],
+  ExecutedStatement: [
+    [1, "kind", "enum", "NamedStatement.Kind", false, "public"],
+    [2, "name", "string", "", false, "public"],
+    [3, "text", "string", "", false, "sensitive"],
+    [4, "normalized", "string", "", false, "public"],
+  ],
   FrameBatch: [
     [1, "edge", "string", "", false, "public"],
     [2, "lane", "uint", "", false, "public"],
@@ -262,6 +270,21 @@ export const messages: Readonly<Record<string, readonly FieldRow[]>> = {
   ],
   HashTransform: [
     [1, "prefix", "string", "", false, "public"],
+  ],
+  HeldCommand: [
+    [1, "text_length", "uint", "", false, "public"],
+    [2, "parameters", "message", "HeldParameter", true, "sensitive"],
+    [3, "parameter_count", "uint", "", false, "public"],
+    [4, "executes", "message", "ExecutedStatement", true, "sensitive"],
+  ],
+  HeldParameter: [
+    [1, "type_oid", "uint", "", false, "public"],
+    [2, "binary", "bool", "", false, "public"],
+    [3, "null", "bool", "", false, "public"],
+    [4, "value", "string", "", false, "sensitive"],
+    [5, "length", "uint", "", false, "public"],
+    [6, "cut", "bool", "", false, "public"],
+    [7, "sha256", "bytes", "", false, "sensitive"],
   ],
   Hold: [
     [1, "policy_id", "string", "", false, "public"],
@@ -542,6 +565,7 @@ export const messages: Readonly<Record<string, readonly FieldRow[]>> = {
     [15, "hidden_classes", "string", "", true, "public"],
     [16, "approval_id", "string", "", false, "public"],
     [17, "at_ms", "int", "", false, "public"],
+    [18, "may_write", "bool", "", false, "public"],
   ],
   VerdictReached: [
     [1, "verdict", "message", "SignedVerdict", false, "sensitive"],

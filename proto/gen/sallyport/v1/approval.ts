@@ -20,6 +20,7 @@ import {
   type ServiceError,
   type UntypedServiceImplementation,
 } from "@grpc/grpc-js";
+import { HeldCommand } from "./held_command.ts";
 import { Principal } from "./principal.ts";
 import { Hold } from "./verdict.ts";
 
@@ -116,6 +117,7 @@ export interface RequestApprovalRequest {
   holds: Hold[];
   verdictId: string;
   edge: string;
+  shown: HeldCommand | undefined;
 }
 
 export interface RequestApprovalResponse {
@@ -145,6 +147,8 @@ export interface ApprovalState {
   expiresAtMs: number;
   asOf: number;
   actors: string[];
+  /** as the viewer may see it: without values and inner texts for those who do not see the text */
+  shown: HeldCommand | undefined;
 }
 
 export interface UseRequest {
@@ -202,6 +206,7 @@ function createBaseRequestApprovalRequest(): RequestApprovalRequest {
     holds: [],
     verdictId: "",
     edge: "",
+    shown: undefined,
   };
 }
 
@@ -239,6 +244,9 @@ export const RequestApprovalRequest: MessageFns<RequestApprovalRequest> = {
     }
     if (message.edge !== "") {
       writer.uint32(90).string(message.edge);
+    }
+    if (message.shown !== undefined) {
+      HeldCommand.encode(message.shown, writer.uint32(98).fork()).join();
     }
     return writer;
   },
@@ -344,6 +352,14 @@ export const RequestApprovalRequest: MessageFns<RequestApprovalRequest> = {
             message.edge = reader.string();
             continue;
           }
+          case 12: {
+            if (tag !== 98) {
+              break;
+            }
+
+            message.shown = HeldCommand.decode(reader, reader.uint32());
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -377,6 +393,7 @@ export const RequestApprovalRequest: MessageFns<RequestApprovalRequest> = {
         ? globalThis.String(object.verdict_id)
         : "",
       edge: isSet(object.edge) ? globalThis.String(object.edge) : "",
+      shown: isSet(object.shown) ? HeldCommand.fromJSON(object.shown) : undefined,
     };
   },
 
@@ -415,6 +432,9 @@ export const RequestApprovalRequest: MessageFns<RequestApprovalRequest> = {
     if (message.edge !== "") {
       obj.edge = message.edge;
     }
+    if (message.shown !== undefined) {
+      obj.shown = HeldCommand.toJSON(message.shown);
+    }
     return obj;
   },
 
@@ -436,6 +456,9 @@ export const RequestApprovalRequest: MessageFns<RequestApprovalRequest> = {
     message.holds = object.holds?.map((e) => Hold.fromPartial(e)) || [];
     message.verdictId = object.verdictId ?? "";
     message.edge = object.edge ?? "";
+    message.shown = (object.shown !== undefined && object.shown !== null)
+      ? HeldCommand.fromPartial(object.shown)
+      : undefined;
     return message;
   },
 };
@@ -624,6 +647,7 @@ function createBaseApprovalState(): ApprovalState {
     expiresAtMs: 0,
     asOf: 0,
     actors: [],
+    shown: undefined,
   };
 }
 
@@ -676,6 +700,9 @@ export const ApprovalState: MessageFns<ApprovalState> = {
     }
     for (const v of message.actors) {
       writer.uint32(130).string(v!);
+    }
+    if (message.shown !== undefined) {
+      HeldCommand.encode(message.shown, writer.uint32(138).fork()).join();
     }
     return writer;
   },
@@ -821,6 +848,14 @@ export const ApprovalState: MessageFns<ApprovalState> = {
             message.actors.push(reader.string());
             continue;
           }
+          case 17: {
+            if (tag !== 138) {
+              break;
+            }
+
+            message.shown = HeldCommand.decode(reader, reader.uint32());
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -887,6 +922,7 @@ export const ApprovalState: MessageFns<ApprovalState> = {
       actors: globalThis.Array.isArray(object?.actors)
         ? object.actors.map((e: any) => globalThis.String(e))
         : [],
+      shown: isSet(object.shown) ? HeldCommand.fromJSON(object.shown) : undefined,
     };
   },
 
@@ -940,6 +976,9 @@ export const ApprovalState: MessageFns<ApprovalState> = {
     if (message.actors?.length) {
       obj.actors = message.actors;
     }
+    if (message.shown !== undefined) {
+      obj.shown = HeldCommand.toJSON(message.shown);
+    }
     return obj;
   },
 
@@ -964,6 +1003,9 @@ export const ApprovalState: MessageFns<ApprovalState> = {
     message.expiresAtMs = object.expiresAtMs ?? 0;
     message.asOf = object.asOf ?? 0;
     message.actors = object.actors?.map((e) => e) || [];
+    message.shown = (object.shown !== undefined && object.shown !== null)
+      ? HeldCommand.fromPartial(object.shown)
+      : undefined;
     return message;
   },
 };

@@ -31,11 +31,14 @@ export interface Connection {
   /** that may be asked for; empty: only the default */
   databases: string[];
   labels: { [key: string]: string };
-  /** used for everything, unless `read_role` is set */
+  /**
+   * at the target: for sessions that may write, for the observation of the schema, and for all sessions where there is no
+   * `read_role`
+   */
   role:
     | TargetRole
     | undefined;
-  /** for sessions that may not write */
+  /** for sessions whose principal no policy could permit to write (Verdict.may_write) */
   readRole: TargetRole | undefined;
   tls: TargetTls | undefined;
   description: string;
@@ -169,7 +172,7 @@ export interface Relation {
   oid: number;
   schema: string;
   name: string;
-  /** table, view, materialized-view, partitioned, foreign */
+  /** table, view, materialized-view, partitioned, foreign, sequence */
   kind: string;
   columns: Column[];
   viewDefinition: string;

@@ -7,6 +7,7 @@
 /* eslint-disable */
 import { BinaryReader, BinaryWriter } from "@bufbuild/protobuf/wire";
 import { Configuration, Schema } from "./catalog_model.ts";
+import { HeldCommand } from "./held_command.ts";
 import {
   Actor,
   Principal,
@@ -156,7 +157,7 @@ export interface ApprovalRequested {
   command: number;
   text: string;
   normalized: string;
-  /** what exactly is approved: text, parameters, formats, database, role, search_path */
+  /** what exactly is approved: text, parameters, formats, inner statements, database, role, search_path */
   digest: Buffer;
   holds: Hold[];
   expiresAtMs: number;
@@ -164,6 +165,7 @@ export interface ApprovalRequested {
   /** why the requester wants it, if said */
   reason: string;
   edge: string;
+  shown: HeldCommand | undefined;
 }
 
 export interface ApprovalGranted {
@@ -2235,6 +2237,7 @@ function createBaseApprovalRequested(): ApprovalRequested {
     verdictId: "",
     reason: "",
     edge: "",
+    shown: undefined,
   };
 }
 
@@ -2281,6 +2284,9 @@ export const ApprovalRequested: MessageFns<ApprovalRequested> = {
     }
     if (message.edge !== "") {
       writer.uint32(114).string(message.edge);
+    }
+    if (message.shown !== undefined) {
+      HeldCommand.encode(message.shown, writer.uint32(122).fork()).join();
     }
     return writer;
   },
@@ -2410,6 +2416,14 @@ export const ApprovalRequested: MessageFns<ApprovalRequested> = {
             message.edge = reader.string();
             continue;
           }
+          case 15: {
+            if (tag !== 122) {
+              break;
+            }
+
+            message.shown = HeldCommand.decode(reader, reader.uint32());
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -2454,6 +2468,7 @@ export const ApprovalRequested: MessageFns<ApprovalRequested> = {
         : "",
       reason: isSet(object.reason) ? globalThis.String(object.reason) : "",
       edge: isSet(object.edge) ? globalThis.String(object.edge) : "",
+      shown: isSet(object.shown) ? HeldCommand.fromJSON(object.shown) : undefined,
     };
   },
 
@@ -2501,6 +2516,9 @@ export const ApprovalRequested: MessageFns<ApprovalRequested> = {
     if (message.edge !== "") {
       obj.edge = message.edge;
     }
+    if (message.shown !== undefined) {
+      obj.shown = HeldCommand.toJSON(message.shown);
+    }
     return obj;
   },
 
@@ -2525,6 +2543,9 @@ export const ApprovalRequested: MessageFns<ApprovalRequested> = {
     message.verdictId = object.verdictId ?? "";
     message.reason = object.reason ?? "";
     message.edge = object.edge ?? "";
+    message.shown = (object.shown !== undefined && object.shown !== null)
+      ? HeldCommand.fromPartial(object.shown)
+      : undefined;
     return message;
   },
 };

@@ -232,7 +232,7 @@ export interface RelationFact {
   access: Access[];
   /** columns named, `*` for all */
   columns: string[];
-  /** table, view, materialized-view, partitioned, foreign, catalog, temporary, unknown */
+  /** table, view, materialized-view, partitioned, foreign, sequence, catalog, temporary, unknown */
   kind: string;
 }
 
@@ -287,6 +287,15 @@ export function namedStatement_KindToJSON(object: NamedStatement_Kind): string {
   }
 }
 
+/** One of the session's named statements that a command runs. */
+export interface ExecutedStatement {
+  kind: NamedStatement_Kind;
+  name: string;
+  text: string;
+  /** as CommandFacts.normalized; empty when it is not understood */
+  normalized: string;
+}
+
 /** What the analysis of a command found. The same shape for every protocol; a protocol leaves empty what it lacks. */
 export interface CommandFacts {
   /** business actions: connect, read, write, define, administer, transfer, opaque, tunnel */
@@ -313,6 +322,8 @@ export interface CommandFacts {
   fingerprint: string;
   /** COPY of a plain table: the columns in order, from the observed schema */
   transferColumns: string[];
+  /** prepared statements and cursors of the session that the command runs by their names, nested ones included */
+  executes: ExecutedStatement[];
 }
 
 /** Where a verdict may be used again. Only within the session that it was given to. */
@@ -405,6 +416,11 @@ export interface Verdict {
   /** the grant that this verdict used */
   approvalId: string;
   atMs: number;
+  /**
+   * could anything that changes data, schema or server be permitted to the principal on this connection, whatever the
+   * command? If not, an edge logs in to the target with the connection's `read_role`
+   */
+  mayWrite: boolean;
 }
 
 /** A verdict as its issuer signed it: HMAC-SHA-256 over exactly these bytes. */
@@ -816,6 +832,123 @@ export const NamedStatement: MessageFns<NamedStatement> = {
   },
 };
 
+function createBaseExecutedStatement(): ExecutedStatement {
+  return { kind: 0, name: "", text: "", normalized: "" };
+}
+
+export const ExecutedStatement: MessageFns<ExecutedStatement> = {
+  encode(message: ExecutedStatement, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.kind !== 0) {
+      writer.uint32(8).int32(message.kind);
+    }
+    if (message.name !== "") {
+      writer.uint32(18).string(message.name);
+    }
+    if (message.text !== "") {
+      writer.uint32(26).string(message.text);
+    }
+    if (message.normalized !== "") {
+      writer.uint32(34).string(message.normalized);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): ExecutedStatement {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseExecutedStatement();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 8) {
+              break;
+            }
+
+            message.kind = reader.int32() as any;
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.name = reader.string();
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.text = reader.string();
+            continue;
+          }
+          case 4: {
+            if (tag !== 34) {
+              break;
+            }
+
+            message.normalized = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): ExecutedStatement {
+    return {
+      kind: isSet(object.kind) ? namedStatement_KindFromJSON(object.kind) : 0,
+      name: isSet(object.name) ? globalThis.String(object.name) : "",
+      text: isSet(object.text) ? globalThis.String(object.text) : "",
+      normalized: isSet(object.normalized) ? globalThis.String(object.normalized) : "",
+    };
+  },
+
+  toJSON(message: ExecutedStatement): unknown {
+    const obj: any = {};
+    if (message.kind !== 0) {
+      obj.kind = namedStatement_KindToJSON(message.kind);
+    }
+    if (message.name !== "") {
+      obj.name = message.name;
+    }
+    if (message.text !== "") {
+      obj.text = message.text;
+    }
+    if (message.normalized !== "") {
+      obj.normalized = message.normalized;
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<ExecutedStatement>): ExecutedStatement {
+    return ExecutedStatement.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<ExecutedStatement>): ExecutedStatement {
+    const message = createBaseExecutedStatement();
+    message.kind = object.kind ?? 0;
+    message.name = object.name ?? "";
+    message.text = object.text ?? "";
+    message.normalized = object.normalized ?? "";
+    return message;
+  },
+};
+
 function createBaseCommandFacts(): CommandFacts {
   return {
     actions: [],
@@ -832,6 +965,7 @@ function createBaseCommandFacts(): CommandFacts {
     normalized: "",
     fingerprint: "",
     transferColumns: [],
+    executes: [],
   };
 }
 
@@ -878,6 +1012,9 @@ export const CommandFacts: MessageFns<CommandFacts> = {
     }
     for (const v of message.transferColumns) {
       writer.uint32(114).string(v!);
+    }
+    for (const v of message.executes) {
+      ExecutedStatement.encode(v!, writer.uint32(122).fork()).join();
     }
     return writer;
   },
@@ -1007,6 +1144,14 @@ export const CommandFacts: MessageFns<CommandFacts> = {
             message.transferColumns.push(reader.string());
             continue;
           }
+          case 15: {
+            if (tag !== 122) {
+              break;
+            }
+
+            message.executes.push(ExecutedStatement.decode(reader, reader.uint32()));
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -1061,6 +1206,9 @@ export const CommandFacts: MessageFns<CommandFacts> = {
         : globalThis.Array.isArray(object?.transfer_columns)
         ? object.transfer_columns.map((e: any) => globalThis.String(e))
         : [],
+      executes: globalThis.Array.isArray(object?.executes)
+        ? object.executes.map((e: any) => ExecutedStatement.fromJSON(e))
+        : [],
     };
   },
 
@@ -1108,6 +1256,9 @@ export const CommandFacts: MessageFns<CommandFacts> = {
     if (message.transferColumns?.length) {
       obj.transferColumns = message.transferColumns;
     }
+    if (message.executes?.length) {
+      obj.executes = message.executes.map((e) => ExecutedStatement.toJSON(e));
+    }
     return obj;
   },
 
@@ -1130,6 +1281,7 @@ export const CommandFacts: MessageFns<CommandFacts> = {
     message.normalized = object.normalized ?? "";
     message.fingerprint = object.fingerprint ?? "";
     message.transferColumns = object.transferColumns?.map((e) => e) || [];
+    message.executes = object.executes?.map((e) => ExecutedStatement.fromPartial(e)) || [];
     return message;
   },
 };
@@ -1268,6 +1420,7 @@ function createBaseVerdict(): Verdict {
     hiddenClasses: [],
     approvalId: "",
     atMs: 0,
+    mayWrite: false,
   };
 }
 
@@ -1323,6 +1476,9 @@ export const Verdict: MessageFns<Verdict> = {
     }
     if (message.atMs !== 0) {
       writer.uint32(136).int64(message.atMs);
+    }
+    if (message.mayWrite !== false) {
+      writer.uint32(144).bool(message.mayWrite);
     }
     return writer;
   },
@@ -1476,6 +1632,14 @@ export const Verdict: MessageFns<Verdict> = {
             message.atMs = longToNumber(reader.int64());
             continue;
           }
+          case 18: {
+            if (tag !== 144) {
+              break;
+            }
+
+            message.mayWrite = reader.bool();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -1529,6 +1693,11 @@ export const Verdict: MessageFns<Verdict> = {
         : isSet(object.at_ms)
         ? globalThis.Number(object.at_ms)
         : 0,
+      mayWrite: isSet(object.mayWrite)
+        ? globalThis.Boolean(object.mayWrite)
+        : isSet(object.may_write)
+        ? globalThis.Boolean(object.may_write)
+        : false,
     };
   },
 
@@ -1585,6 +1754,9 @@ export const Verdict: MessageFns<Verdict> = {
     if (message.atMs !== 0) {
       obj.atMs = Math.round(message.atMs);
     }
+    if (message.mayWrite !== false) {
+      obj.mayWrite = message.mayWrite;
+    }
     return obj;
   },
 
@@ -1614,6 +1786,7 @@ export const Verdict: MessageFns<Verdict> = {
     message.hiddenClasses = object.hiddenClasses?.map((e) => e) || [];
     message.approvalId = object.approvalId ?? "";
     message.atMs = object.atMs ?? 0;
+    message.mayWrite = object.mayWrite ?? false;
     return message;
   },
 };

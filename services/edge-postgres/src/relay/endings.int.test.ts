@@ -28,6 +28,7 @@ const state = (status: ApprovalState["status"]): ApprovalState => ({
   connection: "",
   database: "",
   text: "",
+  shown: undefined,
   normalized: "",
   holds: [],
   grantedBy: [],

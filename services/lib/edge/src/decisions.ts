@@ -5,6 +5,7 @@
 import { AppError } from "@sallyport/runtime";
 import { DenyReason } from "@sallyport/proto/verdict";
 import { pause } from "./approval-wait.ts";
+import { digestOf } from "./digest.ts";
 import type { GateParts } from "./gate.ts";
 import type { Decision, Deny, DenyKind } from "./outcome.ts";
 import { RECORD_BYTES } from "./recorder/batch.ts";
@@ -167,6 +168,11 @@ export class Decisions {
         "The command is too complex for its decision to be recorded.",
       );
     }
+    if (outcome === "forward" && grant !== undefined && !this.isFor(ticket, verdict, grant)) {
+      const message = "What this command would do has changed since it was approved. Run it again to ask anew.";
+      const reason = DenyReason.DENY_REASON_NOT_APPROVED;
+      return { ...this.refuse(ticket, "not-approved", reason, message, grant.approvalId), verdict };
+    }
     if (outcome === "forward") {
       const approvalId = grant?.approvalId ?? "";
       const { contextVersion } = this;
@@ -183,6 +189,13 @@ export class Decisions {
     const message = verdict.message !== "" ? verdict.message : sentenceOf(verdict.reason);
     const approvalId = grant?.approvalId ?? "";
     return { outcome: "deny", kind: "policy", command, unit, verdict, reason: verdict.reason, message, approvalId };
+  }
+
+  /** The grant was for what this decision is about: the names that the text runs, role and path mean the same still. */
+  private isFor(ticket: Ticket, verdict: VerdictEntry, grant: Grant): boolean {
+    const { connection, database } = this.parts.session;
+    const place = { connection, database, context: this.current, executes: verdict.facts.executes };
+    return digestOf(ticket.unit, place).equals(grant.digest);
   }
 
   unavailable(ticket: Ticket, message: string): Deny {

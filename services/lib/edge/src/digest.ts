@@ -1,14 +1,17 @@
 /**
- * What exactly is approved: text, parameter types, formats and bytes, result formats, database, role, search_path. A grant
- * for one digest is for nothing else. Every part is preceded by its length, so that no two units give the same bytes.
+ * What exactly is approved: text, parameter types, formats and bytes, result formats, the statements that it runs by their
+ * names, database, role, search_path. A grant for one digest is for nothing else. Every part is preceded by its length, so that no two units give the same bytes.
  */
 import { createHash } from "node:crypto";
+import type { ExecutedStatement } from "@sallyport/proto/verdict";
 import type { AdmissionUnit, CommandContext } from "./unit.ts";
 
 export interface DigestPlace {
   connection: string;
   database: string;
   context: CommandContext;
+  /** as policy found them: CommandFacts.executes */
+  executes: readonly ExecutedStatement[];
 }
 
 export function digestOf(unit: AdmissionUnit, place: DigestPlace): Buffer {
@@ -24,7 +27,7 @@ export function digestOf(unit: AdmissionUnit, place: DigestPlace): Buffer {
   };
   const text = (value: string): void => bytes(Buffer.from(value, "utf8"));
 
-  text("sallyport admission unit 1");
+  text("sallyport admission unit 2");
   text(unit.unit);
   bytes(unit.text);
   const parameters = unit.parameters ?? [];
@@ -38,6 +41,12 @@ export function digestOf(unit: AdmissionUnit, place: DigestPlace): Buffer {
   const formats = unit.resultFormats ?? [];
   number(formats.length);
   for (const format of formats) number(format);
+  number(place.executes.length);
+  for (const { kind, name, text: inner } of place.executes) {
+    number(kind);
+    text(name);
+    text(inner);
+  }
   text(place.connection);
   text(place.database);
   text(place.context.role);

@@ -20,6 +20,7 @@ import { DenyReason, type Hold as HeldForbid } from "@sallyport/proto/verdict";
 import { awaitAnswer } from "./approval-wait.ts";
 import { Decisions, DECISIONS } from "./decisions.ts";
 import { digestOf } from "./digest.ts";
+import { showUnit } from "./held-command.ts";
 import type { EdgeLimits } from "./edge.ts";
 import type { Completion, Gate, MaskedResult, Sink } from "./gate-interface.ts";
 import type { Leases, Scope } from "./leases.ts";
@@ -261,13 +262,19 @@ export class SessionGate implements Gate {
     const { session, links } = this.parts;
     const { ticket, verdict } = decision as GateHold;
     const { command, unit, holds } = decision;
+    const { executes } = verdict.facts;
+    const shown = showUnit(unit, executes);
+    if (shown.outcome === "unreadable") {
+      const reason = DenyReason.DENY_REASON_NOT_APPROVED;
+      return { ...this.decisions.refuse(ticket, "not-approved", reason, shown.message), verdict };
+    }
     const digest = digestOf(unit, {
       connection: session.connection,
       database: session.database,
       context: this.decisions.context,
+      executes,
     });
     try {
-      const { text } = textOf(unit);
       const ask = (): Promise<RequestApprovalResponse> =>
         links.approval.request({
           sessionId: session.id,
@@ -275,7 +282,8 @@ export class SessionGate implements Gate {
           connection: session.connection,
           database: session.database,
           command,
-          text,
+          text: shown.text,
+          shown: shown.command,
           normalized: verdict.facts.normalized,
           digest,
           holds: [...holds] as HeldForbid[],

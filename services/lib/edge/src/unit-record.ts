@@ -65,9 +65,9 @@ function recordParts(recorder: SessionRecorder, command: number, bytes: Uint8Arr
   }
 }
 
-/** Cut in front of a character, never in it. */
-function beginning(text: Uint8Array, length: number): Uint8Array {
+/** Cut in front of a character, never in it; bytes that are no text are cut anywhere. */
+export function beginning(text: Uint8Array, length: number, anywhere = false): Uint8Array {
   let end = Math.min(length, text.length);
-  if (end < text.length) while (end > 0 && ((text[end] as number) & 0xc0) === 0x80) end--;
+  if (end < text.length && !anywhere) while (end > 0 && ((text[end] as number) & 0xc0) === 0x80) end--;
   return text.subarray(0, end);
 }
