@@ -1,4 +1,4 @@
-import { existsSync, readFileSync, writeFileSync } from "node:fs";
+import { existsSync, readFileSync, renameSync, writeFileSync } from "node:fs";
 import { spawnSync } from "node:child_process";
 import { join } from "node:path";
 import { connect, nkeyAuthenticator, type NatsConnection } from "@nats-io/transport-node";
@@ -18,21 +18,27 @@ export interface NatsIdentity {
   readonly inboxPrefix: string;
 }
 
-/** JetStream API that a reader of EVENTS needs: look at the stream, make its own consumers, read from them. */
-const READ_EVENTS = [
-  "$JS.API.INFO",
+/**
+ * What following EVENTS takes: look at the stream, read single messages, make push consumers of one's own. No pulls and no
+ * direct gets: their answers are stored messages as they are, sent to whatever subject the asker names.
+ */
+const FOLLOW_EVENTS = [
   `$JS.API.STREAM.INFO.${subjects.EVENTS_STREAM}`,
   `$JS.API.STREAM.MSG.GET.${subjects.EVENTS_STREAM}`,
-  `$JS.API.DIRECT.GET.${subjects.EVENTS_STREAM}`,
-  `$JS.API.DIRECT.GET.${subjects.EVENTS_STREAM}.>`,
-  `$JS.API.CONSUMER.CREATE.${subjects.EVENTS_STREAM}`,
   `$JS.API.CONSUMER.CREATE.${subjects.EVENTS_STREAM}.>`,
+  `$JS.API.CONSUMER.DELETE.${subjects.EVENTS_STREAM}.>`,
+  `$JS.FC.${subjects.EVENTS_STREAM}.>`,
+];
+
+/** JetStream API of a service that also keeps a consumer on EVENTS (approval's webhook). */
+const READ_EVENTS = [
+  ...FOLLOW_EVENTS,
+  "$JS.API.INFO",
+  `$JS.API.CONSUMER.CREATE.${subjects.EVENTS_STREAM}`,
   `$JS.API.CONSUMER.DURABLE.CREATE.${subjects.EVENTS_STREAM}.>`,
   `$JS.API.CONSUMER.INFO.${subjects.EVENTS_STREAM}.>`,
   `$JS.API.CONSUMER.MSG.NEXT.${subjects.EVENTS_STREAM}.>`,
-  `$JS.API.CONSUMER.DELETE.${subjects.EVENTS_STREAM}.>`,
   `$JS.ACK.${subjects.EVENTS_STREAM}.>`,
-  `$JS.FC.${subjects.EVENTS_STREAM}.>`,
 ];
 
 const SNAPSHOTS_STREAM = `KV_${subjects.SNAPSHOT_BUCKET}`;
@@ -73,7 +79,7 @@ export function permissionsOf(service: string, instance: string): Permissions {
       };
     case "policy":
     case "masking":
-      return { publish: READ_EVENTS, subscribe: [inbox] };
+      return { publish: FOLLOW_EVENTS, subscribe: [inbox] };
     case "audit":
       return {
         publish: [subjects.eventsOfService("audit"), ...READ_EVENTS, ...READ_FRAMES(0)],
@@ -81,7 +87,7 @@ export function permissionsOf(service: string, instance: string): Permissions {
       };
     case "edge":
       return {
-        publish: [subjects.framesOfEdge(instance), "control.*", ...READ_EVENTS],
+        publish: [subjects.framesOfEdge(instance), "control.*", ...FOLLOW_EVENTS],
         subscribe: [inbox, subjects.control(instance)],
       };
     case "admin":
@@ -97,20 +103,76 @@ export interface NatsSetup {
   identity(instance: string): NatsIdentity;
 }
 
-/** Writes the server's configuration. `members` maps an instance to its role. */
+/** Where the streams are, and those who may publish events. */
+const HUB = "SALLYPORT";
+/** Only these are in the hub. Everybody else has an account of their own. */
+const IN_HUB: ReadonlySet<string> = new Set(["identity", "catalog", "approval", "audit", "admin"]);
+
+interface Account {
+  jetstream?: "enabled";
+  users: { nkey: string; permissions: Permissions }[];
+  exports: object[];
+  imports: object[];
+}
+
+/**
+ * The server checks the subject that a request is published on, but not the reply subject that it carries. Whoever shares
+ * an account with EVENTS and may ask JetStream anything can have the answer *stored in EVENTS*: an old event again, or
+ * bytes of their own making. So whoever does not publish events is in an account of their own, without a stream: what they
+ * ask crosses into the hub as a service import, which keeps the reply subject on their side. (A push consumer's deliver
+ * subject is checked: one that a stream's own subjects match is refused.) One account an instance, so that an answer does
+ * not land on another edge's lane either.
+ */
+function accountsOf(members: readonly { instance: string; service: string; publicKey: string }[]) {
+  const accounts: Record<string, Account> = { [HUB]: { jetstream: "enabled", users: [], exports: [], imports: [] } };
+  const edges = members.filter(({ service }) => service === "edge").map(({ instance }) => instance);
+  for (const { instance, service, publicKey } of members) {
+    const user = { nkey: publicKey, permissions: permissionsOf(service, instance) };
+    if (IN_HUB.has(service)) accounts[HUB]!.users.push(user);
+    else accounts[accountName(instance)] = { users: [user], ...passages(accounts[HUB]!, instance, service, edges) };
+  }
+  return accounts;
+}
+
+const accountName = (instance: string): string => `of-${subjects.subjectToken(instance)}`;
+
+/** What passes between the hub and one instance's account; the hub's side is added to `hub`. */
+function passages(hub: Account, instance: string, service: string, edges: readonly string[]) {
+  const own = accountName(instance);
+  const asked = service === "edge" ? [subjects.framesOfEdge(instance), ...FOLLOW_EVENTS] : FOLLOW_EVENTS;
+  const told = `${subjects.inboxPrefix(instance)}.>`;
+  hub.exports.push(...asked.map((subject) => ({ service: subject, accounts: [own] })));
+  hub.exports.push({ stream: told, accounts: [own] });
+  // Without an import of INFO the server puts its own answers to all of $JS.API in front: "not enabled for account".
+  hub.exports.push({ service: "$JS.API.INFO", accounts: [own] });
+  const imports: object[] = [...asked, "$JS.API.INFO"].map((subject) => ({ service: { account: HUB, subject } }));
+  imports.push({ stream: { account: HUB, subject: told } });
+  if (service !== "edge") return { exports: [], imports };
+  // Cancel requests pass from edge to edge, not through the hub.
+  const others = edges.filter((edge) => edge !== instance);
+  const subject = subjects.control(instance);
+  imports.push(...others.map((edge) => ({ stream: { account: accountName(edge), subject } })));
+  const exports = others.map((edge) => ({ stream: subjects.control(edge), accounts: [accountName(edge)] }));
+  return { exports, imports };
+}
+
+/** Writes the server's configuration. `members` maps an instance to its role. Not while the server runs. */
 export function prepareNats(layout: Layout, port: number, members: ReadonlyMap<string, string>): NatsSetup {
-  const users = [...members].map(([instance, service]) => {
-    const { publicKey } = prepareNkey(layout.keys, instance);
-    const { publish, subscribe } = permissionsOf(service, instance);
-    return { nkey: publicKey, permissions: { publish, subscribe } };
-  });
+  const accounts = accountsOf(
+    [...members].map(([instance, service]) => ({
+      instance,
+      service,
+      publicKey: prepareNkey(layout.keys, instance).publicKey,
+    })),
+  );
+  keepStreams(layout);
   const config = {
     listen: `127.0.0.1:${port}`,
     server_name: "sallyport-local",
     max_payload: 8 * 1024 * 1024,
     max_pending: 64 * 1024 * 1024,
     jetstream: { store_dir: layout.nats, max_memory_store: 64 * 1024 * 1024 },
-    authorization: { users },
+    accounts,
   };
   const configFile = join(layout.config, "nats-server.conf");
   // The server's configuration language is a superset of JSON.
@@ -124,6 +186,13 @@ export function prepareNats(layout: Layout, port: number, members: ReadonlyMap<s
       inboxPrefix: subjects.inboxPrefix(instance),
     }),
   };
+}
+
+/** State of before there were accounts lies in the server's unnamed one. */
+function keepStreams(layout: Layout): void {
+  const before = join(layout.nats, "jetstream", "$G");
+  const now = join(layout.nats, "jetstream", HUB);
+  if (existsSync(before) && !existsSync(now)) renameSync(before, now);
 }
 
 /** The one that SALLYPORT_NATS_SERVER names, or where Debian and others put it; `sbin` is often missing from a user's PATH. */
