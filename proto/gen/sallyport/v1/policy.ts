@@ -99,6 +99,11 @@ export interface AuthorizeRequest {
   action: string;
   /** connection name, class name, or empty for the gateway itself */
   resource: string;
+  /**
+   * for action `reveal`: the connection that the data came over. Empty, or not configured any more: what may be seen of
+   * every connection, and of what belongs to none
+   */
+  connection: string;
 }
 
 export interface AuthorizeResponse {
@@ -1010,7 +1015,7 @@ export const CheckResponse: MessageFns<CheckResponse> = {
 };
 
 function createBaseAuthorizeRequest(): AuthorizeRequest {
-  return { principal: undefined, action: "", resource: "" };
+  return { principal: undefined, action: "", resource: "", connection: "" };
 }
 
 export const AuthorizeRequest: MessageFns<AuthorizeRequest> = {
@@ -1023,6 +1028,9 @@ export const AuthorizeRequest: MessageFns<AuthorizeRequest> = {
     }
     if (message.resource !== "") {
       writer.uint32(26).string(message.resource);
+    }
+    if (message.connection !== "") {
+      writer.uint32(34).string(message.connection);
     }
     return writer;
   },
@@ -1064,6 +1072,14 @@ export const AuthorizeRequest: MessageFns<AuthorizeRequest> = {
             message.resource = reader.string();
             continue;
           }
+          case 4: {
+            if (tag !== 34) {
+              break;
+            }
+
+            message.connection = reader.string();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -1081,6 +1097,7 @@ export const AuthorizeRequest: MessageFns<AuthorizeRequest> = {
       principal: isSet(object.principal) ? Principal.fromJSON(object.principal) : undefined,
       action: isSet(object.action) ? globalThis.String(object.action) : "",
       resource: isSet(object.resource) ? globalThis.String(object.resource) : "",
+      connection: isSet(object.connection) ? globalThis.String(object.connection) : "",
     };
   },
 
@@ -1095,6 +1112,9 @@ export const AuthorizeRequest: MessageFns<AuthorizeRequest> = {
     if (message.resource !== "") {
       obj.resource = message.resource;
     }
+    if (message.connection !== "") {
+      obj.connection = message.connection;
+    }
     return obj;
   },
 
@@ -1108,6 +1128,7 @@ export const AuthorizeRequest: MessageFns<AuthorizeRequest> = {
       : undefined;
     message.action = object.action ?? "";
     message.resource = object.resource ?? "";
+    message.connection = object.connection ?? "";
     return message;
   },
 };

@@ -291,6 +291,7 @@ export function namedStatement_KindToJSON(object: NamedStatement_Kind): string {
 export interface ExecutedStatement {
   kind: NamedStatement_Kind;
   name: string;
+  /** empty: nothing is known of it */
   text: string;
   /** as CommandFacts.normalized; empty when it is not understood */
   normalized: string;

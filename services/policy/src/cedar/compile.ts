@@ -36,6 +36,7 @@ export interface CompiledPolicy {
   effect: "permit" | "forbid";
   kind: SetKind;
   text: string;
+  syntax: PolicyJson;
   path: string;
   /** undefined: every action */
   actions: string[] | undefined;
@@ -150,6 +151,7 @@ class Compiling {
       effect: policy.effect,
       kind: terms.shadow ? "shadow" : terms.hold === undefined ? "base" : "holds",
       text: source.text,
+      syntax: policy,
       path,
       actions: scoped,
       references,

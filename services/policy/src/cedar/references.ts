@@ -30,6 +30,14 @@ export function actionsOf(policy: PolicyJson): string[] | undefined {
 type Uid = { type: string; id: string } | { __entity: { type: string; id: string } };
 const uid = (entity: Uid): EntityReference => ("__entity" in entity ? entity["__entity"] : entity);
 
+/** An entity as the syntax spells it; undefined: it is none. */
+export function entityOf(value: unknown): EntityReference | undefined {
+  const plain = isRecord(value) && isRecord(value["__entity"]) ? value["__entity"] : value;
+  if (!isRecord(plain)) return undefined;
+  const { type, id } = plain;
+  return typeof type === "string" && typeof id === "string" ? { type, id } : undefined;
+}
+
 export function referencesOf(policy: PolicyJson): References {
   const references: References = { context: new Set(), attributes: new Set(), entities: [] };
   visit([policy.principal, policy.resource, policy.conditions], references);

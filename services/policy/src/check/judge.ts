@@ -28,6 +28,7 @@ import { ask, noFindings, questionsFor } from "./evaluate.ts";
 import type { Findings, Question } from "./evaluate.ts";
 import { covers } from "./grants.ts";
 import { HiddenClasses, earlier } from "./hidden-classes.ts";
+import { Writers } from "./may-write.ts";
 import { MAX_TARGETS, resolve } from "./resolve.ts";
 import type { Resolved } from "./resolve.ts";
 import { unsafeSetting } from "./session-settings.ts";
@@ -54,6 +55,7 @@ interface Ground {
   nowMs: number;
   asOf: number;
   hidden: { classes: readonly string[]; expiresAtMs: number };
+  mayWrite: boolean;
 }
 
 type Refusal = Pick<Verdict, "reason" | "message"> & Partial<Verdict>;
@@ -70,6 +72,7 @@ const MAX_NAMED = 1_000;
 export class Judge {
   readonly #options: JudgeOptions;
   readonly #hidden = new HiddenClasses();
+  readonly #writers = new Writers();
 
   constructor(options: JudgeOptions) {
     this.#options = options;
@@ -113,7 +116,9 @@ export class Judge {
     const { timeZone } = this.#options;
     const hidden = this.#hidden.of(published, { principal, connection, nowMs, timeZone });
     const principalId = session.principal?.id ?? "";
-    return { session, principal, principalId, connection, published, set, nowMs, asOf: asOf(), hidden };
+    const place = { connection: session.connection, database: session.database };
+    const mayWrite = this.#writers.may(published, { principal, connection, place });
+    return { session, principal, principalId, connection, published, set, nowMs, asOf: asOf(), hidden, mayWrite };
   }
 
   #connect(ground: Ground): Verdict {
@@ -363,6 +368,7 @@ const known = (ground: Ground): Partial<Verdict> => ({
   asOf: ground.asOf,
   atMs: ground.nowMs,
   hiddenClasses: [...ground.hidden.classes],
+  mayWrite: ground.mayWrite,
 });
 
 function pathsOf(set: LoadedSet, actions: readonly PolicyAction[]): Set<string> {

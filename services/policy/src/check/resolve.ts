@@ -4,7 +4,7 @@
  */
 
 import type { NamedStatement as NamedStatementMessage } from "@sallyport/proto/verdict";
-import { Access, CommandFacts, NamedStatement_Kind, RelationFact } from "@sallyport/proto/verdict";
+import { Access, CommandFacts, ExecutedStatement, NamedStatement_Kind, RelationFact } from "@sallyport/proto/verdict";
 import { ColumnUses } from "../schema/column-uses.ts";
 import type { Lookup, SchemaIndex } from "../schema/schema-index.ts";
 import { BUILTIN_FUNCTIONS, BUILTIN_TYPES, CATALOG_RELATIONS } from "../sql/builtin-names.ts";
@@ -77,6 +77,7 @@ class Resolving {
   #defines = false;
   #sessionEffect = false;
   #usesNamed = false;
+  readonly #executes = new Map<string, ExecutedStatement>();
 
   constructor(input: ResolveInput) {
     this.#input = input;
@@ -180,6 +181,7 @@ class Resolving {
     for (const named of this.#input.named) if (named.kind === kind && named.name === use.name) texts.add(named.text);
     for (const named of outline.named) if (named.kind === use.kind && named.name === use.name) texts.add(named.text);
     this.#usesNamed = true;
+    if (texts.size === 0) this.#executed(kind, use.name, "", "");
     if (texts.size === 0 || nested.nesting >= MAX_NESTING) return this.#unknownCommand();
     for (const text of texts) {
       const inner = this.#input.lookup(text);
@@ -187,6 +189,7 @@ class Resolving {
         this.missing.add(text);
         continue;
       }
+      this.#executed(kind, use.name, text, isRefused(inner) ? "" : inner.normalized);
       if (isRefused(inner)) {
         this.#unknownCommand();
         continue;
@@ -199,6 +202,10 @@ class Resolving {
         nesting: nested.nesting + 1,
       });
     }
+  }
+
+  #executed(kind: ExecutedStatement["kind"], name: string, text: string, normalized: string): void {
+    this.#executes.set(JSON.stringify([kind, name, text]), { kind, name, text, normalized });
   }
 
   #unknownCommand(): void {
@@ -233,6 +240,7 @@ class Resolving {
       normalized: outline.normalized,
       fingerprint: outline.fingerprint,
       transferColumns: this.#transferColumns(outline),
+      executes: [...this.#executes.values()],
     });
     return { kind: "resolved", facts, touches, settings: [...this.#settings].toSorted(), usesNamed: this.#usesNamed };
   }
