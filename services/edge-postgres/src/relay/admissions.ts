@@ -1,5 +1,4 @@
 import type { AdmissionUnit, Decision, Deny, Edge, EdgeSession, Forward, Hold } from "@sallyport/edge";
-import { CommandCompleted_Status as Status } from "@sallyport/proto/record";
 import { serialize } from "pg-protocol";
 import { denialOf, heldNotice, sqlstateOf } from "../deny.ts";
 import { encodeReport, READY } from "../wire/encode.ts";
@@ -136,13 +135,8 @@ export class Admissions {
   }
 
   #admitted(outcome: Decision, item: OutItem, command: Command, pending: Pending): void {
-    const { outbox, session } = this.#parts;
+    const { outbox } = this.#parts;
     if (outcome.outcome === "forward") {
-      if (item.dropped) {
-        outbox.remove(item);
-        session.gate.completed(command.no, { status: Status.STATUS_CANCELLED });
-        return outbox.advance();
-      }
       command.verdict = outcome.verdict;
       command.guarded = outcome.verdict.hiddenClasses.length > 0;
       return outbox.admitted(item);
@@ -174,7 +168,7 @@ export class Admissions {
     if (simple) outbox.replace(item, Buffer.concat([own.failing, SYNC]), [fails, sync(item.cycle)]);
     else {
       // What was passed behind it in its cycle goes with it, as the server would skip it.
-      this.failed(item.cycle);
+      this.#drop(item.cycle);
       outbox.replace(item, own.failing, [fails]);
     }
     outbox.advance();
@@ -189,8 +183,7 @@ export class Admissions {
     const item = outbox.place(bytes, start, end, frontend.cycle, pending.question(command, decision));
     this.#turn.unsynced = true;
     session.gate.fromClient(command.no, bytes.subarray(start, end), () => {
-      if (item.dropped) outbox.remove(item);
-      else outbox.admitted(item);
+      if (!item.dropped) outbox.admitted(item);
     });
   }
 
@@ -256,18 +249,23 @@ export class Admissions {
 
   /** The questions of `cycle` behind the one that failed are not answered. */
   failed(cycle: number): void {
+    this.#drop(cycle);
+    this.#parts.outbox.advance();
+  }
+
+  #drop(cycle: number): void {
     const { frontend, outbox, session } = this.#parts;
     frontend.failed(cycle);
-    const waiting = outbox.items.filter((item) => item.waiting && item.cycle === cycle);
-    const later = outbox.items.some((item) => item.waiting && item.cycle !== cycle);
+    const abandoned: number[] = [];
     for (const item of outbox.drop(cycle)) {
-      for (const question of item.questions) this.#forget(question);
+      for (const question of item.questions) {
+        this.#forget(question);
+        if (!item.waiting || question.command === undefined) continue;
+        question.command.done = true;
+        abandoned.push(question.command.no);
+      }
     }
-    if (waiting.length > 0 && !later) {
-      session.gate.abandon();
-      for (const item of waiting) outbox.remove(item);
-    }
-    outbox.advance();
+    session.gate.abandon(abandoned);
   }
 
   #forget(question: Question): void {

@@ -386,8 +386,7 @@ export class ClientSide {
     const bytes = message.bytes.subarray(message.start, message.end);
     const item = outbox.place(bytes, 0, bytes.length, frontend.cycle, undefined);
     session.gate.fromClient(this.#copying?.no ?? 0, bytes, () => {
-      if (item.dropped) outbox.remove(item);
-      else outbox.admitted(item);
+      if (!item.dropped) outbox.admitted(item);
     });
   }
 }

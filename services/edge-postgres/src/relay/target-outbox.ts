@@ -102,7 +102,7 @@ export class TargetOutbox {
     }
   }
 
-  /** It was not admitted after all: something else leaves in its place. */
+  /** It was not admitted after all: something else leaves in its place, or first when it was dropped with its cycle. */
   replace(item: OutItem, bytes: Buffer, questions: readonly Question[]): void {
     const { cycle } = item;
     const whole = { bytes, start: 0, end: bytes.length, cycle, questions: [...questions] };
@@ -111,21 +111,12 @@ export class TargetOutbox {
     this.#items.splice(at < 0 ? 0 : at, at < 0 ? 0 : 1, instead);
   }
 
-  /** Takes an item out. */
-  remove(item: OutItem): void {
-    const at = this.#items.indexOf(item);
-    if (at >= 0) this.#items.splice(at, 1);
-  }
-
-  /** Everything of a failed cycle but its Sync is dropped; the questions that will not be asked. */
+  /** Everything of a failed cycle but its Sync is taken out; the questions that will not be asked. */
   drop(cycle: number): OutItem[] {
-    const dropped: OutItem[] = [];
-    for (const item of this.#items) {
-      if (item.cycle !== cycle || item.sync || item.dropped) continue;
-      item.dropped = true;
-      dropped.push(item);
-    }
-    this.#items = this.#items.filter((item) => !item.dropped || item.waiting);
+    const dropped = this.#items.filter((item) => item.cycle === cycle && !item.sync);
+    if (dropped.length === 0) return dropped;
+    for (const item of dropped) item.dropped = true;
+    this.#items = this.#items.filter((item) => !item.dropped);
     return dropped;
   }
 
@@ -148,7 +139,6 @@ export class TargetOutbox {
     for (const item of this.#items) {
       if (item.waiting) break;
       sent += 1;
-      if (item.dropped) continue;
       for (const question of item.questions) this.#backend.ask(question);
       this.#write(item.bytes, item.start, item.end);
     }

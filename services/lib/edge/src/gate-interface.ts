@@ -47,8 +47,11 @@ export interface Gate {
    */
   admit(decision: Forward, then: (outcome: Decision) => void): void;
 
-  /** Drops every admission whose `then` has not been called (a pipeline after an error); they are recorded as cancelled. */
-  abandon(): void;
+  /**
+   * Drops these commands' admissions whose `then` has not been called (a pipeline after an error): it never will be. They
+   * are recorded as cancelled, not as forwarded. Others go on in their order.
+   */
+  abandon(commands: readonly number[]): void;
 
   /** Records the denial. What is `release`d afterwards reaches the client only when that is acknowledged. */
   deny(decision: Deny, code: string): void;

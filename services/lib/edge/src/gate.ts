@@ -227,15 +227,18 @@ export class SessionGate implements Gate {
     });
   }
 
-  abandon(): void {
-    for (const admission of this.admissions) {
-      if (admission.dropped) continue;
-      admission.dropped = true;
-      admission.decision.ticket.trace?.completed(CommandCompleted_Status.STATUS_CANCELLED);
-      this.recordCompleted(admission.decision.command, undefined, {
-        status: CommandCompleted_Status.STATUS_CANCELLED,
-      });
-    }
+  abandon(commands: readonly number[]): void {
+    if (commands.length === 0) return;
+    const named = new Set(commands);
+    for (const admission of this.admissions) if (named.has(admission.decision.command)) this.drop(admission);
+  }
+
+  private drop(admission: Admission): void {
+    if (admission.dropped) return;
+    admission.dropped = true;
+    const { command, ticket } = admission.decision;
+    ticket.trace?.completed(CommandCompleted_Status.STATUS_CANCELLED);
+    this.completed(command, { status: CommandCompleted_Status.STATUS_CANCELLED });
   }
 
   // ---- deny, hold
@@ -444,7 +447,7 @@ export class SessionGate implements Gate {
   /** Nothing is admitted any more; answers may still be released. */
   stop(): void {
     if (this.ended) return;
-    this.abandon();
+    for (const admission of this.admissions) this.drop(admission);
     this.ended = true;
     this.decisions.end();
   }

@@ -212,22 +212,45 @@ test("a denial is recorded before the client is told", async () => {
   expect(denied?.value).toMatchObject({ command: 1, code: "42501", message: "no", text: "drop table customers" });
 });
 
-test("a pipeline that is abandoned forwards nothing more", async () => {
+test("what is abandoned is cancelled once and never forwarded; those around it go on", async () => {
   const { live, bus, turn } = await gated();
   const outcomes: number[] = [];
-  for (const text of ["a", "b", "c"]) {
+  for (const text of ["a", "b", "c", "d"]) {
     const decision = (await live.gate.decide(textUnit(text))) as Forward;
     live.gate.admit(decision, ({ command }) => {
       outcomes.push(command);
-      live.gate.abandon();
+      if (command === 1) live.gate.abandon([1, 2, 4]);
     });
   }
+  live.gate.abandon([2]);
   await turn();
   bus.ackAll();
   bus.automatic = true;
-  await expect.poll(() => bus.kinds().filter((kind) => kind === "commandCompleted").length).toBe(2);
-  expect(outcomes).toEqual([1]);
-  expect(bus.kinds().filter((kind) => kind === "commandForwarded")).toHaveLength(1);
+  await expect.poll(() => outcomes).toEqual([1, 3]);
+  await turn();
+  const commands = (kind: string): number[] =>
+    bus
+      .records()
+      .flatMap(({ body }) =>
+        body.fact?.$case === kind && "command" in body.fact.value ? [body.fact.value.command] : [],
+      );
+  await expect.poll(() => commands("commandForwarded")).toEqual([1, 3]);
+  expect(commands("commandCompleted")).toEqual([2, 4]);
+});
+
+test("what is abandoned while it is decided again is not forwarded either", async () => {
+  const { live, bus, world, turn } = await gated();
+  bus.automatic = true;
+  const decision = (await live.gate.decide(textUnit("a"))) as Forward;
+  const next = (await live.gate.decide(textUnit("b"))) as Forward;
+  const outcomes: number[] = [];
+  live.gate.admit(decision, ({ command }) => outcomes.push(command));
+  live.gate.admit(next, ({ command }) => outcomes.push(command));
+  world.fresh = false;
+  await turn();
+  live.gate.abandon([decision.command]);
+  world.fresh = true;
+  await expect.poll(() => outcomes).toEqual([next.command]);
 });
 
 test("a command that is too long is refused, and one that is too long for a record is recorded in parts", async () => {

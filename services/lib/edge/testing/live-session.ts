@@ -1,15 +1,16 @@
 /** A live session on a bus in memory, with neighbours and a world that the test commands. */
-import { PassThrough } from "node:stream";
+import { type Duplex, PassThrough } from "node:stream";
 import type { Tracer } from "@opentelemetry/api";
 import { pino } from "pino";
 import { Event } from "@sallyport/proto/event";
 import type { Principal } from "@sallyport/proto/principal";
-import { EDGE_LIMITS, type EdgeLimits, type EdgeOptions } from "../src/edge.ts";
+import { EDGE_LIMITS, type Edge, type EdgeLimits, type EdgeOptions } from "../src/edge.ts";
 import { Leases, type EventSource } from "../src/leases.ts";
 import type { Links } from "../src/links.ts";
 import type { EdgePlace } from "../src/place.ts";
 import type { LaneSettings } from "../src/recorder/lane.ts";
 import { Registry } from "../src/registry.ts";
+import { MaskPlans } from "../src/result-mask.ts";
 import { LiveSession } from "../src/session.ts";
 import { EdgeTelemetry } from "../src/telemetry.ts";
 import type { AdmissionUnit, LiteralLexer } from "../src/unit.ts";
@@ -71,22 +72,25 @@ export async function testPlace(settings: TestSettings = {}): Promise<TestPlace>
 
 export interface TestSession extends TestPlace {
   live: LiveSession;
-  sink: PassThrough;
+  sink: Duplex;
+  maskFor: Edge["maskFor"];
   /** what reached the client so far */
   received(): string;
 }
 
 export async function testSession(
   settings: TestSettings & { principal?: Partial<Principal> } = {},
+  sink: Duplex = new PassThrough({ highWaterMark: 16 * 1024 }),
 ): Promise<TestSession> {
   const made = await testPlace(settings);
-  const sink = new PassThrough({ highWaterMark: 16 * 1024 });
+  const plans = new MaskPlans(made.links.masking);
   const live = openSession(made.place, "s-1", testPrincipal("engineer", settings.principal), sink);
   let received = "";
   return {
     ...made,
     live,
     sink,
+    maskFor: (_, shape) => plans.for(live.scope, shape),
     received() {
       received += ((sink.read() as Buffer | null) ?? Buffer.alloc(0)).toString("utf8");
       return received;
@@ -94,7 +98,7 @@ export async function testSession(
   };
 }
 
-export function openSession(place: EdgePlace, id: string, principal: Principal, sink: PassThrough): LiveSession {
+export function openSession(place: EdgePlace, id: string, principal: Principal, sink: Duplex): LiveSession {
   const live = new LiveSession(
     place,
     {
