@@ -82,7 +82,8 @@ export class TestLane {
       records,
     };
     const bytes = Buffer.from(FrameBatch.encode(batch).finish());
-    this.#previous = sha256(bytes);
+    const head = Buffer.from(FrameBatch.encode({ ...batch, records: [] }).finish());
+    this.#previous = sha256(head, ...records.map((record) => record.chain));
     return bytes;
   }
 }

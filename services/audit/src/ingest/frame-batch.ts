@@ -1,3 +1,4 @@
+import { hash } from "node:crypto";
 import { WireError, WireReader } from "./wire-reader.ts";
 
 /**
@@ -9,8 +10,10 @@ export interface FrameBatchView {
   lane: number;
   epoch: number;
   batchNo: number;
-  /** SHA-256 of the batch before, latin1; empty for the first */
+  /** `digestOf` the batch before; empty for the first */
   prevHash: string;
+  /** where the records begin */
+  headEnd: number;
   records: number;
   spans: Int32Array;
 }
@@ -33,6 +36,7 @@ export function readFrameBatch(bytes: Buffer): FrameBatchView {
     epoch: 0,
     batchNo: 0,
     prevHash: "",
+    headEnd: bytes.length,
     records: 0,
     spans: new Int32Array(192),
   };
@@ -54,11 +58,13 @@ export function readFrameBatch(bytes: Buffer): FrameBatchView {
         break;
       case (5 << 3) | 2: {
         const length = reader.length();
-        batch.prevHash = bytes.toString("latin1", reader.pos, reader.pos + length);
+        batch.prevHash = bytes.toString("hex", reader.pos, reader.pos + length);
         reader.pos += length;
         break;
       }
       case (6 << 3) | 2: {
+        // of one byte, as the field's number is below 16
+        if (batch.records === 0) batch.headEnd = reader.pos - 1;
         const length = reader.length();
         readRecord(batch, bytes, reader.pos, reader.pos + length);
         reader.pos += length;
@@ -71,6 +77,13 @@ export function readFrameBatch(bytes: Buffer): FrameBatchView {
   if (batch.edge === "" || batch.epoch === 0 || batch.batchNo === 0)
     throw new WireError("batch without edge, epoch or number");
   return batch;
+}
+
+/** SHA-256(what stands before the records || chain of each record), hex: what the batch behind it must name. */
+export function digestOf(bytes: Buffer, batch: FrameBatchView): string {
+  const parts = [bytes.subarray(0, batch.headEnd)];
+  for (let i = 0; i < batch.records; i++) parts.push(bytes.subarray(batch.spans[i * 6 + 4], batch.spans[i * 6 + 5]));
+  return hash("sha256", Buffer.concat(parts), "hex");
 }
 
 function readRecord(batch: FrameBatchView, bytes: Buffer, start: number, end: number): void {

@@ -2,12 +2,11 @@
  * From the bus into `event_log`, exactly once: whole messages, one insert at a time, and after any failure on from where
  * the table says. What the records mean is nobody's business here.
  */
-import { hash } from "node:crypto";
 import { setImmediate as nextTurn } from "node:timers/promises";
 import { AppError, type Logger } from "@sallyport/runtime";
 import type { ClickHouse } from "../clickhouse/clickhouse.ts";
 import type { EvidenceFacts } from "./evidence.ts";
-import { readFrameBatch } from "./frame-batch.ts";
+import { digestOf, readFrameBatch } from "./frame-batch.ts";
 import { type ClosedEpoch, type Gap, Lanes } from "./lanes.ts";
 import { type BatchId, type BusPosition, type EvidenceKind, LogBlock } from "./log-block.ts";
 import { gapsOfClosedEpochs, lastOrd, restoreLanes, streamStart } from "./position.ts";
@@ -217,7 +216,7 @@ export class Ingester {
       if (!message.mayCarry(batch.edge, batch.lane)) {
         return this.#keep(position, "batch-refused", { why: "wrong-subject", ...name }, data);
       }
-      const hex = hash("sha256", data, "hex");
+      const hex = digestOf(data, batch);
       const arrival = this.#lanes.judge(name, hex);
       if (arrival.kind === "repeat") return this.#keep(position, "batch-repeated", { ...name }, NOTHING);
       if (arrival.kind === "refuse") {
@@ -237,8 +236,7 @@ export class Ingester {
           : this.#filling.addBatch(position, data, batch, hex, this.#ord + 1);
       // only now: a batch that turned out unreadable is as if it had not come, and shows as a gap
       const { closed, gaps } = this.#lanes.accept(name, hex, Date.now());
-      if (before !== undefined && before !== Buffer.from(batch.prevHash, "latin1").toString("hex"))
-        this.#brokenBatch(name);
+      if (before !== undefined && before !== batch.prevHash) this.#brokenBatch(name);
       this.#toTell.gaps.push(...gaps);
       if (closed !== undefined) this.#toTell.closed.push(closed);
       this.counts.records += batch.records;

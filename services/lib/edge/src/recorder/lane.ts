@@ -147,9 +147,7 @@ export class Lane {
     this.press(session);
     const open = this.open;
     if (session.queue.length === 0 && size <= BATCH_BYTES - open.at && this.mayJoin(open, session, size)) {
-      this.enter(open, session, seq, size);
-      this.reservedAt = open.at;
-      open.at += size;
+      this.reservedAt = this.enter(open, session, seq, size);
       return open.bytes;
     }
     const buffer = Buffer.allocUnsafe(size);
@@ -231,18 +229,19 @@ export class Lane {
     return this.waiting.length === 0 && batch.room() - size >= TURN_BYTES;
   }
 
-  private enter(batch: Batch, session: SessionRecorder, seq: number, size: number): void {
-    batch.records++;
+  /** Where the record is to be written. */
+  private enter(batch: Batch, session: SessionRecorder, seq: number, size: number): number {
     if (session.batch === batch) {
       batch.lastSeq[session.batchIndex] = seq;
       batch.bytesOf[session.batchIndex] = (batch.bytesOf[session.batchIndex] as number) + size;
-      return;
+      return batch.add(size);
     }
     session.batch = batch;
     session.batchIndex = batch.sessions.length;
     batch.sessions.push(session);
     batch.lastSeq.push(seq);
     batch.bytesOf.push(size);
+    return batch.add(size);
   }
 
   /** At the end of the turn, so that everything that arrived in it shares a batch. */
@@ -288,9 +287,10 @@ export class Lane {
           full = true;
           break;
         }
-        this.enter(open, session, session.queueSeq[session.queueHead] as number, record.length);
-        record.copy(open.bytes, open.at);
-        open.at += record.length;
+        record.copy(
+          open.bytes,
+          this.enter(open, session, session.queueSeq[session.queueHead] as number, record.length),
+        );
         taken += record.length;
         session.queueHead++;
       }
@@ -322,7 +322,7 @@ export class Lane {
     this.stats.batches++;
     this.stats.bytes += batch.at;
     this.publish(batch);
-    this.open = new Batch(this.name, batch.no + 1, batch.hash(), this.slabs.take());
+    this.open = new Batch(this.name, batch.no + 1, batch.digest(), this.slabs.take());
   }
 
   private publish(batch: Batch): void {
