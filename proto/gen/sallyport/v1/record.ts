@@ -154,7 +154,7 @@ export interface FrameBatch {
   epoch: number;
   /** from 1, without gaps, within (edge, lane, epoch) */
   batchNo: number;
-  /** SHA-256(fields 1 to 5 of the previous batch, encoded || chain of each of its records); empty for the first */
+  /** SHA-256 of fields 1 to 5 of the previous batch, encoded, and the chain of each of its records; empty for the first */
   prevHash: Buffer;
   records: Record[];
 }
