@@ -87,8 +87,6 @@ export class Admissions {
       case "deny":
         return this.#refuse(decision, pending);
       case "hold":
-        // Nothing runs when a statement is only parsed: the portal will be held.
-        if (pending.kind === "parse") return this.#forwardHeldParse(decision, pending);
         return this.#hold(decision, pending);
       default:
         return decision satisfies never;
@@ -172,19 +170,6 @@ export class Admissions {
       outbox.replace(item, own.failing, [fails]);
     }
     outbox.advance();
-  }
-
-  /** Recorded and sent like COPY data: its text, then the fact that the statement exists. */
-  #forwardHeldParse(hold: Hold, pending: Pending): void {
-    const { outbox, frontend, session } = this.#parts;
-    const decision: Forward = { ...hold, outcome: "forward", approvalId: "" };
-    const command = commandOf(decision, "parse");
-    const { bytes, start, end } = pending.message;
-    const item = outbox.place(bytes, start, end, frontend.cycle, pending.question(command, decision));
-    this.#turn.unsynced = true;
-    session.gate.fromClient(command.no, bytes.subarray(start, end), () => {
-      if (!item.dropped) outbox.admitted(item);
-    });
   }
 
   #hold(decision: Hold, pending: Pending): void {

@@ -265,7 +265,7 @@ export class ClientSide {
     const text = Buffer.from(parsed.text);
     this.#admissions.decide({
       kind: "parse",
-      unit: { unit: "parse", text, statementName: name, arrivedAt: this.#arrivedAt },
+      unit: { unit: "parse", text, statementName: name, runsNothing: true, arrivedAt: this.#arrivedAt },
       message,
       question: (command, decision) => {
         const statement: Statement = { name, text, parameterTypes, cycle, answered: false, certain: true };

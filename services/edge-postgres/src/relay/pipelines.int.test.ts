@@ -2,8 +2,9 @@ import { serialize } from "pg-protocol";
 import { afterAll, beforeAll, expect, onTestFinished, test } from "vitest";
 import { CommandCompleted_Status as Status } from "@sallyport/proto/record";
 import { eventually } from "@sallyport/runtime/testing";
+import { Outcome } from "@sallyport/proto/verdict";
 import { startPostgres, type TestPostgres } from "../../testing/postgres-server.ts";
-import { reportsOf, rowsOf } from "../../testing/raw-client.ts";
+import { reportsOf, rowsOf, typesOf } from "../../testing/raw-client.ts";
 import { startSteppedRelay, type SteppedOptions, type SteppedRelay } from "../../testing/stepped-relay.ts";
 
 /** What a pipeline's commands become while others of it wait for their acknowledgement or decision. */
@@ -57,4 +58,26 @@ test("what an error skips is cancelled once and never forwarded, though a later 
   const cancelled = facts("commandCompleted").filter(({ status }) => status === Status.STATUS_CANCELLED);
   expect(cancelled.map(({ command }) => command)).toEqual([4, 5, 3]);
   expect((await postgres.query("SELECT FROM t")).rowCount).toBe(0);
+});
+
+const held = {
+  outcome: Outcome.OUTCOME_HOLD,
+  message: "Two must look.",
+  holds: [{ policyId: "p", group: "dba", quorum: 1, withinSeconds: 60, message: "Two must look." }],
+};
+
+test("a Parse of a held statement leaves once it and its verdict are acknowledged", async () => {
+  const { client, bus, facts, recorded } = await relayed({ decide: () => held });
+  bus.automatic = false;
+  client.send(parse("DELETE FROM t", "d"), sync);
+  await recorded("commandAdmitted", 1);
+  expect(bus.kinds().slice(-2)).toEqual(["verdictReached", "commandAdmitted"]);
+  expect(facts("commandForwarded")).toEqual([]);
+  bus.automatic = true;
+  bus.ackAll();
+  expect(typesOf(await client.until("Z"))).toBe("1Z");
+  await recorded("commandCompleted", 1);
+  expect(facts("commandForwarded")).toEqual([{ command: 1 }]);
+  expect(facts("statementPrepared")).toMatchObject([{ command: 1, statementName: "d" }]);
+  expect(facts("commandAdmitted")).toMatchObject([{ command: 1, unit: "parse", text: "DELETE FROM t" }]);
 });

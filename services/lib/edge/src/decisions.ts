@@ -173,11 +173,20 @@ export class Decisions {
       const reason = DenyReason.DENY_REASON_NOT_APPROVED;
       return { ...this.refuse(ticket, "not-approved", reason, message, grant.approvalId), verdict };
     }
-    if (outcome === "forward") {
+    if (outcome === "forward" || (outcome === "hold" && unit.runsNothing === true)) {
       const approvalId = grant?.approvalId ?? "";
       const { contextVersion } = this;
-      ticket.trace?.decided(outcome);
-      const forward: GateForward = { outcome, command, unit, verdict, approvalId, ticket, grant, contextVersion };
+      ticket.trace?.decided("forward");
+      const forward: GateForward = {
+        outcome: "forward",
+        command,
+        unit,
+        verdict,
+        approvalId,
+        ticket,
+        grant,
+        contextVersion,
+      };
       return forward;
     }
     if (outcome === "hold" && grant === undefined) {

@@ -23,6 +23,8 @@ export interface AdmissionUnit {
   portalName?: string;
   parameters?: readonly Parameter[];
   resultFormats?: readonly number[];
+  /** nothing runs by it (a statement is only prepared): a hold does not stop it, for what will run is decided by itself */
+  runsNothing?: boolean;
   /** performance.now() at its arrival; default: now */
   arrivedAt?: number;
 }
