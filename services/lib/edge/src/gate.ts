@@ -64,6 +64,8 @@ export interface GateParts {
   log: Logger;
 }
 
+const CANCELLED = "The command was cancelled while it waited for approval.";
+
 interface Admission {
   decision: GateForward;
   readonly answer: (outcome: Decision) => void;
@@ -317,7 +319,9 @@ export class SessionGate implements Gate {
     const { ticket, verdict } = held.hold as GateHold;
     const { approvalId, digest } = held;
     const cancelled = signal === undefined ? session.signal : AbortSignal.any([session.signal, signal]);
-    const answered = await awaitAnswer(links.approval, approvalId, held.expiresAtMs, cancelled);
+    let answered = await awaitAnswer(links.approval, approvalId, held.expiresAtMs, cancelled);
+    // a cancel that came with the grant: the grant is not used
+    if (answered.answer === "granted" && cancelled.aborted) answered = { answer: "cancelled" };
     const refused = (kind: DenyKind, message: string): Deny => ({
       ...this.decisions.refuse(ticket, kind, DenyReason.DENY_REASON_NOT_APPROVED, message, approvalId),
       verdict,
@@ -334,7 +338,7 @@ export class SessionGate implements Gate {
         links.approval.withdraw(approvalId, cause).catch((err: unknown) => {
           log.warn({ err, approval: approvalId }, "cannot withdraw a request");
         });
-        return refused("cancelled", "The command was cancelled while it waited for approval.");
+        return refused("cancelled", CANCELLED);
       }
       case "granted":
         break;
@@ -343,7 +347,9 @@ export class SessionGate implements Gate {
       const use = (): Promise<UseResponse> =>
         links.approval.use({ approvalId, sessionId: session.id, command: ticket.command, digest });
       const used = await (ticket.trace === undefined ? use() : ticket.trace.during(use));
+      if (cancelled.aborted) return refused("cancelled", CANCELLED);
       const decision = await this.decisions.ask(ticket, { approvalId, digest, asOf: used.asOf });
+      if (cancelled.aborted) return refused("cancelled", CANCELLED);
       // a hold cannot come back: with a grant it is a denial
       return decision.outcome === "hold" ? refused("not-approved", decision.verdict.message) : decision;
     } catch (error) {

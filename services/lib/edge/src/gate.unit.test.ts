@@ -425,6 +425,36 @@ test("a grant that cannot be used, or that policy no longer honours, forwards no
   }
 });
 
+test("a cancel while the grant is used, or decided with, forwards nothing", async () => {
+  for (const when of ["granted", "used", "decided"]) {
+    const cancel = new AbortController();
+    const approval = approvals([], {
+      async *await() {
+        if (when === "granted") cancel.abort();
+        yield { status: ApprovalStatus.APPROVAL_STATUS_GRANTED } as ApprovalState;
+      },
+      async use() {
+        approval.used++;
+        if (when === "used") cancel.abort();
+        return { asOf: 42 };
+      },
+    });
+    const { live, questions } = await gated(
+      (question) => {
+        if (question.command?.approvalId !== "" && when === "decided") cancel.abort();
+        return byApproval(question, 0);
+      },
+      { links: { approval } },
+    );
+    const held = await live.gate.hold((await live.gate.decide(textUnit("x"))) as Hold);
+    if (held.outcome !== "held") throw new Error(held.outcome);
+    expect(await live.gate.awaitGrant(held, cancel.signal)).toMatchObject({ outcome: "deny", kind: "cancelled" });
+    // a grant that came too late is given back, one that was used is used up
+    expect([approval.used, approval.withdrawn.length]).toEqual(when === "granted" ? [0, 1] : [1, 0]);
+    expect(questions).toHaveLength(when === "decided" ? 2 : 1);
+  }
+});
+
 test("approval that cannot be asked for is a denial", async () => {
   const approval = approvals([], {
     async request() {
