@@ -6,10 +6,12 @@ import { ACTIONS } from "./cedar/compile.ts";
 import type { LoadedSet, PolicyAction } from "./cedar/compile.ts";
 import type { EntityJson } from "./cedar/engine.ts";
 import { GATEWAY, principalEntity } from "./cedar/entities.ts";
+import { mentions } from "./cedar/references.ts";
 import { buildContext } from "./check/context.ts";
 import { ask, noFindings } from "./check/evaluate.ts";
 import type { Findings } from "./check/evaluate.ts";
 import { mayReveal } from "./check/hidden-classes.ts";
+import type { Reveal } from "./check/hidden-classes.ts";
 import { evaluationFailed, forbidden } from "./check/wording.ts";
 import type { Published } from "./state.ts";
 
@@ -56,7 +58,15 @@ function reveal(
   set: LoadedSet,
   { nowMs, timeZone }: AuthorizeParts,
 ): AuthorizeResponse {
-  const may = (name: string) => mayReveal(name, published, { principal, connection: undefined, nowMs, timeZone });
+  const places = placesOf(request.connection, published, set);
+  /** The first refusal; when there is none, the last permission. */
+  const may = (name: string): Reveal => {
+    const at = (connection: EntityJson | undefined) =>
+      mayReveal(name, published, { principal, connection, nowMs, timeZone });
+    let reveal = at(places[0]);
+    for (const place of places.slice(1)) if (reveal.allowed) reveal = at(place);
+    return reveal;
+  };
   if (request.resource !== "") {
     const { findings } = may(request.resource);
     return answer(
@@ -67,6 +77,18 @@ function reveal(
   }
   const revealedClasses = published.configured.classes.filter((name) => may(name).allowed);
   return AuthorizeResponse.fromPartial({ allowed: revealedClasses.length > 0, revealedClasses });
+}
+
+/**
+ * Where `reveal` must hold. Who names no connection is about to see data of any, and of none: a policy that forbids it on
+ * one of them must not be passed by not naming it. A connection that is not configured any more has lost the labels that
+ * policies go by, so the strictest holds for its data too.
+ */
+function placesOf(name: string, { configured }: Published, set: LoadedSet): (EntityJson | undefined)[] {
+  const named = configured.connection(name);
+  if (named !== undefined) return [named];
+  const asked = mentions(set.references("reveal").context, "connection");
+  return asked ? [undefined, ...[...configured.connections].map((one) => configured.connection(one))] : [undefined];
 }
 
 function answer(findings: Findings, set: LoadedSet, otherwise: string): AuthorizeResponse {

@@ -174,7 +174,12 @@ test("a held command, granted and used, goes through", async () => {
 test("the gateway's own powers", async () => {
   const client = edge.client(PolicyServiceClient, "policy");
   const may = (name: string, action: string, resource = "") =>
-    callUnary(client, "authorize", { principal: person(name), action, resource }, { deadlineMs: 5_000 });
+    callUnary(
+      client,
+      "authorize",
+      { principal: person(name), action, resource, connection: "" },
+      { deadlineMs: 5_000 },
+    );
   expect((await may("dba", "approve", "orders")).allowed).toBe(true);
   expect((await may("engineer", "approve", "orders")).allowed).toBe(false);
   expect((await may("security", "audit")).allowed).toBe(true);
@@ -213,7 +218,7 @@ test("out of touch with the event log, nobody gets an answer about the gateway's
     callUnary(
       client,
       "authorize",
-      { principal: person("dba"), action: "approve", resource: "" },
+      { principal: person("dba"), action: "approve", resource: "", connection: "" },
       { deadlineMs: 10_000 },
     );
   expect((await may()).allowed).toBe(true);
