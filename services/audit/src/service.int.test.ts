@@ -27,11 +27,13 @@ import { auditService } from "./service.ts";
 import { statusReader } from "./status.ts";
 
 /** Who may what in these tests; identity and policy have tests of their own. */
-const people: Record<string, { audit: boolean; reveals: string[] }> = {
+const people: Record<string, { audit: boolean; reveals: string[]; connection?: string }> = {
   security: { audit: true, reveals: ["statement-text", "person-name"] },
   auditor: { audit: true, reveals: ["person-name"] },
   blind: { audit: true, reveals: [] },
   engineer: { audit: false, reveals: [] },
+  // sees in clear on one connection, not on every one
+  local: { audit: true, reveals: ["statement-text", "person-name"], connection: "sandbox" },
 };
 const callers: Callers = {
   callerOf: async (call) => {
@@ -39,12 +41,16 @@ const callers: Callers = {
     if (people[name] === undefined) throw new AppError("unauthenticated", "caller", "the token is not valid");
     return { principal: Principal.fromPartial({ id: `user:${name}` }), token: new Secret(name) };
   },
-  authorize: async (principal, action) => ({
-    allowed: action === "audit" && people[principal.id.slice(5)]?.audit === true,
-    message: "",
-    determining: [],
-    revealedClasses: people[principal.id.slice(5)]?.reveals ?? [],
-  }),
+  authorize: async (principal, action, _resource, _signal, connection) => {
+    const person = people[principal.id.slice(5)];
+    const reveals = person?.connection === undefined || person.connection === connection;
+    return {
+      allowed: action === "audit" && person?.audit === true,
+      message: "",
+      determining: [],
+      revealedClasses: reveals ? (person?.reveals ?? []) : [],
+    };
+  },
   requireAction: async (caller, action, resource) => {
     const answer = await callers.authorize(caller.principal, action, resource);
     if (!answer.allowed) throw new AppError("not-permitted", "caller.audit", "only auditors ask the log");
@@ -221,6 +227,32 @@ test("service-replay: in order, with the readers' own eyes", async () => {
   ).toString("latin1");
   expect(bytes).not.toMatch(/Ada|Bob/);
   expect((await replayed("auditor", "s-engineer", 15)).map((item) => item.seq)).toEqual([15, 16]);
+});
+
+test("service-reveal: what is revealed on one connection is seen in its sessions, in no others, and not in SQL", async () => {
+  const js = jetstream(nc);
+  const message = Buffer.concat([pg.rowDescription(["name"]), pg.dataRow(["Edsger"]), pg.complete("SELECT 1")]);
+  const columns = [{ index: 0, name: "name", class: "person-name", transform: "pass" }];
+  for (const connection of ["sandbox", "orders"]) {
+    const session = new TestSession({ sessionId: `s-on-${connection}`, connection });
+    const records = [
+      session.record(verdictFact({ id: `v-${connection}`, outcome: 1, facts: { normalized: "SELECT $1" } })),
+      session.record({
+        $case: "commandAdmitted",
+        value: { command: 1, verdictId: `v-${connection}`, text: "SELECT 'Edsger'" },
+      }),
+      session.record({ $case: "frameToClient", value: { command: 1, data: message, columns } }),
+    ];
+    await js.publish(frames(0, `edge-${connection}`, 0), new TestLane(`edge-${connection}`).batch(records));
+  }
+  await audit.settled();
+  const seen = async (sessionId: string) => JSON.stringify(await replayed("local", sessionId));
+  expect(await seen("s-on-sandbox")).toContain("SELECT 'Edsger'");
+  expect(await seen("s-on-sandbox")).not.toContain("[masked]");
+  expect(await seen("s-on-orders")).not.toContain("Edsger");
+  expect(await seen("s-on-orders")).toContain("[masked]");
+  const sql = "SELECT statement FROM commands WHERE session_id = 's-on-sandbox'";
+  expect(await query("local", sql)).toEqual([["SELECT $1"]]);
 });
 
 test("service-tail: what happens from now on, masked, also in a session that was there before", async () => {

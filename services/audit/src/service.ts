@@ -64,11 +64,12 @@ export function auditService(parts: AuditParts): GrpcService {
 
 async function* query(parts: AuditParts, question: Question, call: CallInfo): AsyncGenerator<QueryResponse> {
   const reader = await readerOf(parts.callers, call);
+  const database = await reader.database();
   const started = performance.now();
   const elapsed = (): number => Math.round(performance.now() - started);
   let answer: Answer;
   try {
-    answer = await parts.turns.take(() => ask(parts.clickhouse, question, reader.database, parts.limits, call.signal));
+    answer = await parts.turns.take(() => ask(parts.clickhouse, question, database, parts.limits, call.signal));
   } catch (error) {
     // the error's code only: its text may repeat the question
     await sayQueried(parts, reader, question.sql, 0, elapsed(), AppError.from(error, "audit.query").code);

@@ -15,12 +15,14 @@ export interface StoredRecord {
   seq: number;
   at_us: number;
   kind: string;
+  connection: string;
   protocol: string;
   /** base64 */
   body: string;
 }
 
-const COLUMNS = "session_id, seq, toUnixTimestamp64Micro(at) AS at_us, kind, protocol, base64Encode(body) AS body";
+const COLUMNS =
+  "session_id, seq, toUnixTimestamp64Micro(at) AS at_us, kind, connection, protocol, base64Encode(body) AS body";
 
 /** A session's records, in order, read page by page. */
 export async function* recordsOf(
@@ -69,6 +71,10 @@ function decodeBody(record: StoredRecord): RecordBody {
   }
 }
 
+/** A view of the record's session, which has seen nothing yet. */
+export const viewOf = async ({ connection, protocol }: StoredRecord, reader: Reader): Promise<SessionView> =>
+  new SessionView(await reader.revealedOn(connection), protocol);
+
 /** The session as it was, from `fromSeq` on. What comes before is read too: frames can only be followed from the beginning. */
 export async function* replay(
   session: Session,
@@ -78,7 +84,7 @@ export async function* replay(
 ): AsyncGenerator<ReplayItem> {
   let view: SessionView | undefined;
   for await (const record of recordsOf(session, sessionId)) {
-    view ??= new SessionView(reader, record.protocol);
+    view ??= await viewOf(record, reader);
     const item = itemOf(record, view);
     if (record.seq >= fromSeq) yield item;
   }

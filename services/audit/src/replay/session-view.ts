@@ -6,7 +6,7 @@ import type { Shown } from "@sallyport/proto/audit";
 import type { Principal } from "@sallyport/proto/principal";
 import type { Parameter, RecordBody } from "@sallyport/proto/record";
 import { type SignedVerdict, Verdict } from "@sallyport/proto/verdict";
-import { type Reader, STATEMENT_TEXT } from "../reader.ts";
+import { STATEMENT_TEXT } from "../reader.ts";
 import { PostgresFrames } from "./postgres-frames.ts";
 
 type Fact = NonNullable<RecordBody["fact"]>;
@@ -26,9 +26,10 @@ export class SessionView {
   readonly #normalized = new Map<string, string>();
   #frames: PostgresFrames | undefined;
 
-  constructor(reader: Reader, protocol: string) {
-    this.#texts = reader.revealed.has(STATEMENT_TEXT);
-    if (protocol === "postgresql") this.#frames = new PostgresFrames({ revealed: reader.revealed, texts: this.#texts });
+  /** `revealed`: classes that the reader may see in clear on the session's connection */
+  constructor(revealed: ReadonlySet<string>, protocol: string) {
+    this.#texts = revealed.has(STATEMENT_TEXT);
+    if (protocol === "postgresql") this.#frames = new PostgresFrames({ revealed, texts: this.#texts });
   }
 
   /** @param body of the session's next record */

@@ -1,8 +1,8 @@
 import type { ReplayItem } from "@sallyport/proto/audit";
 import type { Session } from "../clickhouse/clickhouse.ts";
 import type { Reader } from "../reader.ts";
-import { itemOf, recordsAfter, recordsOf } from "./replay.ts";
-import { SessionView } from "./session-view.ts";
+import { itemOf, recordsAfter, recordsOf, type StoredRecord, viewOf } from "./replay.ts";
+import type { SessionView } from "./session-view.ts";
 
 /** Sessions followed at once by one reader; the one that was quiet for longest is read again from its beginning. */
 const MAX_VIEWS = 200;
@@ -51,9 +51,7 @@ export async function* tail(
       const records = await recordsAfter(session, ord, upTo, sessionId);
       for (const record of records) {
         if (signal.aborted) return;
-        const view =
-          views.get(record.session_id) ??
-          (await primed(session, record.session_id, record.seq, record.protocol, reader));
+        const view = views.get(record.session_id) ?? (await primed(session, record, reader));
         views.delete(record.session_id);
         views.set(record.session_id, view);
         if (views.size > MAX_VIEWS) views.delete(views.keys().next().value as string);
@@ -68,14 +66,8 @@ export async function* tail(
 }
 
 /** A view that has seen what the session did before the reader came. */
-async function primed(
-  session: Session,
-  sessionId: string,
-  seq: number,
-  protocol: string,
-  reader: Reader,
-): Promise<SessionView> {
-  const view = new SessionView(reader, protocol);
-  if (seq > 1) for await (const record of recordsOf(session, sessionId, seq - 1)) itemOf(record, view);
+async function primed(session: Session, next: StoredRecord, reader: Reader): Promise<SessionView> {
+  const view = await viewOf(next, reader);
+  if (next.seq > 1) for await (const record of recordsOf(session, next.session_id, next.seq - 1)) itemOf(record, view);
   return view;
 }

@@ -16,8 +16,17 @@ export interface Caller {
 export interface Callers {
   /** Throws `unauthenticated` without a valid bearer token (RFC 6750 section 2.1). Answers are kept for at most 1 s. */
   callerOf(call: Pick<CallInfo, "metadata" | "address" | "signal">): Promise<Caller>;
-  /** May the principal? For a refusal that is an answer; an error of policy throws. */
-  authorize(principal: Principal, action: string, resource: string, signal?: AbortSignal): Promise<AuthorizeResponse>;
+  /**
+   * May the principal? For a refusal that is an answer; an error of policy throws. `connection`: for `reveal`, the one that
+   * the data came over; without it the answer is what holds on every connection.
+   */
+  authorize(
+    principal: Principal,
+    action: string,
+    resource: string,
+    signal?: AbortSignal,
+    connection?: string,
+  ): Promise<AuthorizeResponse>;
   /** Throws `not-permitted` with the policy's sentence. `resource`: connection, class, or "" for the gateway. */
   requireAction(caller: Caller, action: string, resource: string, signal?: AbortSignal): Promise<AuthorizeResponse>;
 }
@@ -51,8 +60,14 @@ export function openCallers(identity: IdentityServiceClient, policy: PolicyServi
     return principal;
   }
 
-  async function authorize(principal: Principal, action: string, resource: string, signal?: AbortSignal) {
-    const request = AuthorizeRequest.fromPartial({ principal, action, resource });
+  async function authorize(
+    principal: Principal,
+    action: string,
+    resource: string,
+    signal?: AbortSignal,
+    connection = "",
+  ): Promise<AuthorizeResponse> {
+    const request = AuthorizeRequest.fromPartial({ principal, action, resource, connection });
     return callUnary(policy, "authorize", request, { deadlineMs, ...(signal ? { signal } : {}) });
   }
 
