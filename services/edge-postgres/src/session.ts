@@ -7,7 +7,7 @@ import { HandshakeEnded, negotiate, type Negotiated, readPassword, versionAnswer
 import { Relay } from "./relay/relay.ts";
 import { SessionState } from "./relay/session-state.ts";
 import { readStartup, type StartupRequest } from "./startup-parameters.ts";
-import { cancelAt, reachTarget } from "./target/dial-and-login.ts";
+import { cancelAt, reachTarget, sessionRole, type SessionRole } from "./target/dial-and-login.ts";
 import type { Dial } from "./target/dial.ts";
 import type { TargetConnection } from "./target/login.ts";
 import type { SchemaObserver } from "./target/schema-observer.ts";
@@ -109,6 +109,7 @@ async function logInAndRelay(place: SessionPlace, login: Login): Promise<void> {
       {
         target: target.address,
         role: target.role,
+        forWriters: reached.as.forWriters,
         version: target.parameters.get("server_version") ?? "",
         tls: target.tls,
       },
@@ -134,25 +135,33 @@ async function withinTime(promise: Promise<boolean>, ms: number): Promise<boolea
   }
 }
 
+interface Reached {
+  readonly target: TargetConnection;
+  readonly as: SessionRole;
+  readonly observed: boolean;
+}
+
 /** The target, logged in to and with its schema observed; a Refusal is recorded already. */
 async function targetOf(
   place: SessionPlace,
   accepted: Accepted,
   request: StartupRequest,
   client: Socket,
-): Promise<{ target: TargetConnection; observed: boolean } | Refusal> {
+): Promise<Reached | Refusal> {
   const { connection, database } = accepted;
   const gone = new AbortController();
   const onClose = (): void => gone.abort();
   client.once("close", onClose);
   try {
     const signal = AbortSignal.any([accepted.signal, gone.signal]);
-    const reached = reachTarget(place.dial, { connection, database, parameters: request.parameters }, signal);
-    if (accepted.schemaDigest !== "") return { target: await reached, observed: true };
+    const as = sessionRole(connection, accepted.mayWrite);
+    const { parameters } = request;
+    const reached = reachTarget(place.dial, { connection, role: as.role, database, parameters }, signal);
+    if (accepted.schemaDigest !== "") return { target: await reached, as, observed: true };
     // Observed while the login is under way; decisions before it would know no table at all, and be as strict as can be.
     const observing = place.observer.observe(connection, database);
     const target = await reached;
-    return { target, observed: await withinTime(observing, FIRST_OBSERVATION_MS) };
+    return { target, as, observed: await withinTime(observing, FIRST_OBSERVATION_MS) };
   } catch (error) {
     if (!(error instanceof TargetFault)) throw error;
     place.log.warn({ err: error, connection: connection.name }, "the target could not be reached");
@@ -168,7 +177,7 @@ async function relay(
   login: Login,
   accepted: Accepted,
   session: EdgeSession,
-  { target, observed }: { target: TargetConnection; observed: boolean },
+  { target, as, observed }: Reached,
 ): Promise<void> {
   const { edge, dial, observer, table, log } = place;
   const { negotiated, request } = login;
@@ -185,7 +194,7 @@ async function relay(
     state,
     log,
     observe: () => observer.observe(accepted.connection, accepted.database),
-    cancelAtTarget: () => cancelAt(dial, accepted.connection, target.key),
+    cancelAtTarget: () => cancelAt(dial, { connection: accepted.connection, role: as.role, key: target.key }),
   });
   const secretBytes = negotiated.protocol >= PROTOCOL_3_2 ? 32 : 4;
   const issued = edge.cancels.issue(secretBytes, (from) => relayed.cancel(from));

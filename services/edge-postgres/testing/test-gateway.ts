@@ -29,6 +29,8 @@ export interface TestGateway {
   readonly nats: TestNats;
   /** what every command is answered with; may be replaced at any time */
   decide: (question: PolicyQuestion) => Partial<Verdict> | Promise<Partial<Verdict>>;
+  /** what every login is answered with; may be replaced at any time */
+  connecting: (question: PolicyQuestion) => Partial<Verdict>;
   /** every question to `policy`, in order */
   readonly questions: PolicyQuestion[];
   readonly links: Links;
@@ -66,7 +68,9 @@ export async function startTestGateway(options: TestGatewayOptions): Promise<Tes
         [connection.name ?? "", Connection.fromPartial({ protocol: "postgresql", ...connection })] as const,
     ),
   );
-  const gateway = { decide: () => ({}) } as unknown as { -readonly [K in keyof TestGateway]: TestGateway[K] };
+  const gateway = { decide: () => ({}), connecting: () => ({}) } as unknown as {
+    -readonly [K in keyof TestGateway]: TestGateway[K];
+  };
   const questions: PolicyQuestion[] = [];
   const simple = recordingOnlyLinks(connections);
   const asked: Links = {
@@ -74,7 +78,10 @@ export async function startTestGateway(options: TestGatewayOptions): Promise<Tes
     policy: {
       check: async (question) => {
         questions.push(question);
-        return signedVerdict(question, question.command === undefined ? {} : await gateway.decide(question));
+        return signedVerdict(
+          question,
+          question.command === undefined ? gateway.connecting(question) : await gateway.decide(question),
+        );
       },
     },
   };

@@ -157,6 +157,7 @@ export class Decisions {
   }
 
   private decision(ticket: Ticket, verdict: VerdictEntry, grant: Grant | undefined): Decision {
+    const { session } = this.parts;
     const { command, unit } = ticket;
     const outcome = outcomeOf(verdict);
     this.parts.telemetry.decided(outcome);
@@ -167,6 +168,10 @@ export class Decisions {
         DenyReason.DENY_REASON_NOT_UNDERSTOOD,
         "The command is too complex for its decision to be recorded.",
       );
+    }
+    if (outcome === "forward" && session.forWriters && !verdict.mayWrite) {
+      session.end("policy", "You may not write here any more, and this session could: log in again.");
+      return this.unavailable(ticket, "The session is ending.");
     }
     if (outcome === "forward" && grant !== undefined && !this.isFor(ticket, verdict, grant)) {
       const message = "What this command would do has changed since it was approved. Run it again to ask anew.";

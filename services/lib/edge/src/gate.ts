@@ -26,7 +26,7 @@ import type { Completion, Gate, MaskedResult, Sink } from "./gate-interface.ts";
 import type { Leases, Scope } from "./leases.ts";
 import type { Links } from "./links.ts";
 import { recordUnit, textOf } from "./unit-record.ts";
-import type { Decision, Deny, DenyKind, Forward, Held, Hold } from "./outcome.ts";
+import type { Decision, Deny, DenyKind, EndCause, Forward, Held, Hold } from "./outcome.ts";
 import { Outbox } from "./outbox.ts";
 import { utf8 } from "./recorder/facts.ts";
 import { FRAME_BYTES, type SessionRecorder } from "./recorder/session-recorder.ts";
@@ -47,6 +47,9 @@ export interface GatedSession {
   context(): SessionContext;
   /** Defined while the principal is being read anew: no decision before that. Rejects with AppError. */
   readonly rereading: Promise<void> | undefined;
+  /** logged in to the target with a role that whoever may not write is not given */
+  readonly forWriters: boolean;
+  end(cause: EndCause, message: string): void;
   /** A fault in the protocol's code: the session ends. */
   fault(error: unknown): void;
 }

@@ -29,6 +29,8 @@ export interface TargetFacts {
   /** host:port that was dialled */
   target: string;
   role: string;
+  /** a role that whoever may not write is not given: the session ends when its principal may not any more */
+  forWriters?: boolean;
   version: string;
   /** version and cipher; empty: none */
   tls: string;
@@ -44,6 +46,8 @@ export interface Accepted {
   /** of the last observation; empty: never observed */
   readonly schemaDigest: string;
   readonly hiddenClasses: readonly string[];
+  /** could policy permit this principal to write here at all? If not, the connection's `readRole` is to be used */
+  readonly mayWrite: boolean;
   /** Aborted when the principal is withdrawn before the session is open. */
   readonly signal: AbortSignal;
   /** Records SessionOpened and resolves once it is acknowledged. Throws AppError `unavailable` when the bus fails. */

@@ -103,6 +103,7 @@ async function accept(attempt: Attempt): Promise<Accepted | Refused> {
       database,
       schemaDigest,
       hiddenClasses: verdict.hiddenClasses,
+      mayWrite: verdict.mayWrite,
       signal: pending.signal,
       async open(target, sink): Promise<EdgeSession> {
         try {
@@ -114,6 +115,7 @@ async function accept(attempt: Attempt): Promise<Accepted | Refused> {
             connection: connection.name,
             database,
             hiddenClasses: verdict.hiddenClasses,
+            forWriters: target.forWriters === true,
             clientAddress,
             openedAtMs,
             recheckAfterMs: identified.recheckAfterMs,

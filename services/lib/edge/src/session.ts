@@ -20,6 +20,8 @@ export interface SessionFacts {
   connection: string;
   database: string;
   hiddenClasses: readonly string[];
+  /** logged in to the target with a role that whoever may not write is not given */
+  forWriters?: boolean;
   clientAddress: string;
   openedAtMs: number;
   /** ms from now */
@@ -52,6 +54,7 @@ export class LiveSession implements EdgeSession, GatedSession, RecorderOwner, Pr
   readonly connection: string;
   readonly database: string;
   readonly hiddenClasses: readonly string[];
+  readonly forWriters: boolean;
   readonly edge: string;
   readonly protocol: string;
   readonly signal: AbortSignal;
@@ -84,6 +87,7 @@ export class LiveSession implements EdgeSession, GatedSession, RecorderOwner, Pr
     this.connection = facts.connection;
     this.database = facts.database;
     this.hiddenClasses = facts.hiddenClasses;
+    this.forWriters = facts.forWriters === true;
     this.edge = place.options.edge;
     this.protocol = place.options.protocol;
     this.signal = this.controller.signal;

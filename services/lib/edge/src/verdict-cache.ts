@@ -31,6 +31,7 @@ export class VerdictEntry implements KnownVerdict {
   readonly facts: KnownVerdict["facts"];
   readonly hiddenClasses: readonly string[];
   readonly holds: readonly HeldForbid[];
+  readonly mayWrite: boolean;
   readonly idBytes: Uint8Array;
   /** ms since 1970; Infinity: with the epoch only */
   readonly expiresAtMs: number;
@@ -52,6 +53,7 @@ export class VerdictEntry implements KnownVerdict {
     this.facts = verdict.facts;
     this.hiddenClasses = verdict.hiddenClasses;
     this.holds = verdict.holds;
+    this.mayWrite = verdict.mayWrite;
     this.idBytes = Buffer.from(verdict.id, "utf8");
     this.cacheKind = verdict.cache?.kind ?? CacheScope_Kind.KIND_UNSPECIFIED;
     this.erasable = verdict.cache?.erasable ?? [];
