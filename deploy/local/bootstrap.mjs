@@ -198,7 +198,12 @@ function step(text) {
 
 /** Runs a script under the project's Node. Resolves to its exit code, 128 + n where signal n ended it. */
 async function run(args) {
-  const child = spawn(ownNode, args, { cwd: root, stdio: "inherit", env: { ...process.env, PATH: path } });
+  const child = spawn(...endingWithUs(ownNode, args), {
+    cwd: root,
+    stdio: "inherit",
+    env: { ...process.env, PATH: path },
+  });
+  onceNpmHasGone(() => child.kill("SIGTERM"));
   // At a terminal Ctrl-C goes to the whole process group, so the child has it already; a second one would cut short
   // its orderly end.
   process.on("SIGINT", () => {
@@ -209,4 +214,32 @@ async function run(args) {
     child.on("error", reject);
     child.on("close", (code, signal) => resolve(code ?? 128 + (osConstants.signals[signal] ?? 0)));
   });
+}
+
+/** Killed ourselves, we can tell the child nothing: the kernel does (prctl(2), PR_SET_PDEATHSIG). */
+function endingWithUs(program, args) {
+  const setpriv = "/usr/bin/setpriv";
+  return isExecutable(setpriv) ? [setpriv, ["--pdeathsig", "SIGTERM", "--", program, ...args]] : [program, args];
+}
+
+/** An npm that is killed tells neither the shell that it runs scripts with nor, through that, us. */
+function onceNpmHasGone(then) {
+  if (process.env.npm_lifecycle_event === undefined) return;
+  const ancestors = () => `${process.ppid} ${parentOf(process.ppid)}`;
+  const ours = ancestors();
+  const watch = setInterval(() => {
+    if (ancestors() === ours) return;
+    clearInterval(watch);
+    then();
+  }, 500);
+  watch.unref();
+}
+
+function parentOf(pid) {
+  try {
+    const stat = readFileSync(`/proc/${pid}/stat`, "latin1");
+    return stat.slice(stat.lastIndexOf(")") + 2).split(" ")[1];
+  } catch {
+    return "";
+  }
 }

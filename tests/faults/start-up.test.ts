@@ -1,5 +1,14 @@
 import { once } from "node:events";
-import { appendFileSync, cpSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import {
+  appendFileSync,
+  cpSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  writeFileSync,
+} from "node:fs";
 import { createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -9,6 +18,7 @@ import { DEFAULT_PORTS, shifted, takenPorts } from "@sallyport/local/ports";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { psqlAs, run, type Ended } from "../harness/clients.ts";
 import { gateway } from "./place.ts";
+import { freePortBase } from "./port-base.ts";
 
 const LAUNCHER = fileURLToPath(new URL("../../deploy/local/src/main.ts", import.meta.url));
 const CLI = fileURLToPath(new URL("../../services/cli/src/main.ts", import.meta.url));
@@ -19,16 +29,15 @@ let portBase: number;
 
 beforeAll(async () => {
   scratch = mkdtempSync(join(tmpdir(), "sallyport-start-"));
-  for (portBase = 20_000; ; portBase += 250) {
-    if ((await takenPorts(shifted(DEFAULT_PORTS, portBase))).length === 0) break;
-  }
+  portBase = await freePortBase();
 });
 afterAll(() => rmSync(scratch, { recursive: true, force: true }));
 
 /** `npm start` without the installing: the launcher, on free ports and in a folder of its own. */
-function launch(options: { state?: string; env?: Record<string, string> } = {}): Promise<Ended> {
+function launch(options: { state?: string; fresh?: boolean; env?: Record<string, string> } = {}): Promise<Ended> {
   const state = options.state ?? join(scratch, "state");
   const args = [LAUNCHER, "--exit", "--no-story", "--state", state, "--port-base", String(portBase)];
+  if (options.fresh === true) args.push("--fresh");
   return run(process.execPath, args, { env: { NODE_NO_WARNINGS: "1", ...options.env } });
 }
 
@@ -65,8 +74,18 @@ test("a state folder that cannot be written is named", async () => {
     /a-file\/state cannot be written \(ENOTDIR\)/,
     /--state FOLDER/,
   );
+  // mkdir(2) says ENOENT there to everything: whoever tries the parent again and again never ends
+  readable(await launch({ state: "/proc/sallyport/state" }), /\/proc\/sallyport\/state cannot be written \(ENOENT\)/);
   if (process.getuid?.() === 0) return; // root may write everywhere
   readable(await launch({ state: "/usr/sallyport" }), /\/usr\/sallyport cannot be written \(E/);
+});
+
+test("--fresh forgets no folder that holds something else", async () => {
+  const precious = join(scratch, "precious");
+  mkdirSync(precious);
+  writeFileSync(join(precious, "thesis.txt"), "");
+  readable(await launch({ state: precious, fresh: true }), /precious is not a state folder of Sallyport's/);
+  expect(readdirSync(precious)).toEqual(["thesis.txt"]);
 });
 
 test("wrong options are told with the usage", async () => {

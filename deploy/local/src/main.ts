@@ -14,35 +14,54 @@ const USAGE = `npm start -- [options]
   --state FOLDER    where state is kept (default .sallyport)
   --port-base N     move every port: N is added to the defaults`;
 
+/** 128 and the signal's number, as shells have it. */
+const EXIT_CODES = { SIGINT: 130, SIGTERM: 143, SIGHUP: 129 } as const;
+
 const options = readOptions();
 const started = performance.now();
-const stopped = Promise.withResolvers<string>();
-for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"] as const) process.on(signal, () => stopped.resolve(signal));
+const stopping = new AbortController();
+const stopped = Promise.withResolvers<number>();
+function stop(exitCode: number): void {
+  stopping.abort();
+  stopped.resolve(exitCode);
+}
+for (const signal of Object.keys(EXIT_CODES) as (keyof typeof EXIT_CODES)[]) {
+  process.on(signal, () => stop(EXIT_CODES[signal]));
+}
+// Nobody reads any more what is told here: `npm start | head`.
+process.stdout.on("error", () => stop(1));
 
-let stack: Stack | undefined;
-try {
-  stack = await startStack({
-    stateDir: resolve(options.state),
-    fresh: options.fresh,
-    ports: shifted(DEFAULT_PORTS, options.portBase),
-    onEvent: (line) => console.error(`! ${line}`),
-  });
-  const profiles = await prepareProfiles(stack);
-  console.log(`Sallyport is ready after ${((performance.now() - started) / 1000).toFixed(1)} s.`);
-  const interrupted = stopped.promise.then(() => undefined);
-  const failed = options.story ? await Promise.race([playStory(stack, profiles, process.stdout), interrupted]) : [];
-  if (failed !== undefined && failed.length > 0) process.exitCode = 1;
-  if (failed !== undefined && !options.exit) {
+process.exit(await main());
+
+/** Resolves to the exit code. A gateway that was to stay up and is stopped has come out well. */
+async function main(): Promise<number> {
+  let stack: Stack | undefined;
+  try {
+    stack = await startStack({
+      stateDir: resolve(options.state),
+      fresh: options.fresh,
+      ports: shifted(DEFAULT_PORTS, options.portBase),
+      onEvent: (line) => console.error(`! ${line}`),
+      signal: stopping.signal,
+    });
+    const profiles = await prepareProfiles(stack);
+    console.log(`Sallyport is ready after ${((performance.now() - started) / 1000).toFixed(1)} s.`);
+    const interrupted = stopped.promise.then(() => undefined);
+    const failed = options.story ? await Promise.race([playStory(stack, profiles, process.stdout), interrupted]) : [];
+    if (failed === undefined) return await stopped.promise;
+    const code = failed.length > 0 ? 1 : 0;
+    if (options.exit) return code;
     console.log(hints(stack));
     await stopped.promise;
+    return code;
+  } catch (error) {
+    if (stopping.signal.aborted) return await stopped.promise;
+    console.error(`\n${AppError.from(error, "local.start").message}`);
+    return 1;
+  } finally {
+    await stack?.stop();
   }
-} catch (error) {
-  console.error(`\n${AppError.from(error, "local.start").message}`);
-  process.exitCode = 1;
-} finally {
-  await stack?.stop();
 }
-process.exit();
 
 function readOptions() {
   try {

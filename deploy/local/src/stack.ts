@@ -12,6 +12,7 @@ import { connectNats, findNatsServer, prepareNats, type NatsSetup } from "./nats
 import { preparePki, type Pki } from "./pki.ts";
 import { DEFAULT_PORTS, SERVICE_NAMES, takenPorts, type Ports, type ServiceName } from "./ports.ts";
 import { configurationOf, EDGE_INSTANCE, type SecretFiles } from "./service-config.ts";
+import { claimState, endLeftovers } from "./state-claim.ts";
 import { Supervisor, type ProcessSpec } from "./supervisor.ts";
 
 const REPOSITORY = resolve(dirname(fileURLToPath(import.meta.url)), "../../..");
@@ -29,6 +30,8 @@ export interface StackOptions {
   /** Overrides merged into a service's configuration, section by section. */
   readonly overrides?: Partial<Record<ServiceName, Record<string, unknown>>>;
   readonly logLevel?: string;
+  /** Aborted: nothing is waited for any more, what was started is stopped, and `startStack` throws the reason. */
+  readonly signal?: AbortSignal;
   readonly onEvent?: (line: string) => void;
 }
 
@@ -57,9 +60,10 @@ export async function startStack(options: StackOptions): Promise<Stack> {
   const stateDir = resolve(options.stateDir);
   const layout = layoutOf(stateDir);
   const natsServer = requireNatsServer();
+  await endLeftovers(layout.run);
   if (options.fresh === true) {
-    forgetDemoTarget(stateDir);
     forgetLayout(layout);
+    forgetDemoTarget(stateDir);
   }
   makeState(layout);
   await requirePorts(ports);
@@ -81,7 +85,9 @@ export async function startStack(options: StackOptions): Promise<Stack> {
     superuserPassword: preparePassword(layout.secrets, "postgres-superuser").password,
     appPassword: preparePassword(layout.secrets, "orders-password").password,
   });
-  const supervisor = new Supervisor(layout.logs, options.onEvent ?? (() => undefined));
+  const framesMaxBytes = options.framesMaxBytes ?? (await framesLimit(layout.nats));
+  const claim = claimState(layout.run);
+  const supervisor = new Supervisor(layout.logs, claim, options.onEvent ?? (() => undefined));
   const stack: Stack = {
     layout,
     ports,
@@ -92,19 +98,20 @@ export async function startStack(options: StackOptions): Promise<Stack> {
     accounts,
     secrets,
     supervisor,
-    stop: () =>
-      supervisor.stopAll([
+    stop: async () => {
+      await supervisor.stopAll([
         ["edge-postgres"],
         ["identity", "catalog", "policy", "approval", "masking", "audit", "idp"],
         ["nats-server", "postgres"],
-      ]),
+      ]);
+      claim.release();
+    },
     forget: async () => {
       await stack.stop();
       forgetDemoTarget(stateDir);
       forgetLayout(layout);
     },
   };
-  const framesMaxBytes = options.framesMaxBytes ?? (await framesLimit(layout.nats));
   try {
     const context = { ...stack, catalogFolder: options.catalogFolder ?? join(REPOSITORY, "deploy/local/catalog") };
     const startService = (service: ServiceName): Promise<void> => {
@@ -112,18 +119,34 @@ export async function startStack(options: StackOptions): Promise<Stack> {
       if (options.logLevel !== undefined) configuration["log"] = { level: options.logLevel };
       return supervisor.start(serviceSpec(service, layout, configuration));
     };
-    // Only the bus comes first: everything else waits by itself for what it needs.
-    await supervisor.start(natsSpec(natsServer, nats.configFile));
-    await prepareStreams(nats, framesMaxBytes);
-    await Promise.all([
-      ...wanted.map(startService),
-      supervisor.start(idpSpec(stack)),
-      startDemoTarget(stateDir, target, supervisor),
-    ]);
+    const startAll = async (): Promise<void> => {
+      // Only the bus comes first: everything else waits by itself for what it needs.
+      await supervisor.start(natsSpec(natsServer, nats.configFile));
+      await prepareStreams(nats, framesMaxBytes);
+      await Promise.all([
+        ...wanted.map(startService),
+        supervisor.start(idpSpec(stack)),
+        startDemoTarget(stateDir, target, supervisor),
+      ]);
+    };
+    await unlessAborted(startAll(), options.signal);
     return stack;
   } catch (error) {
     await stack.stop();
     throw error;
+  }
+}
+
+async function unlessAborted(work: Promise<void>, signal: AbortSignal | undefined): Promise<void> {
+  if (signal === undefined) return work;
+  const aborted = Promise.withResolvers<never>();
+  const abort = (): void => aborted.reject(signal.reason as Error);
+  signal.addEventListener("abort", abort, { once: true });
+  if (signal.aborted) abort();
+  try {
+    await Promise.race([work, aborted.promise]);
+  } finally {
+    signal.removeEventListener("abort", abort);
   }
 }
 
@@ -140,7 +163,6 @@ function requireNatsServer(): string {
 function makeState(layout: Layout): void {
   try {
     prepareLayout(layout);
-    writeFileSync(join(layout.root, ".writable"), "");
   } catch (cause) {
     throw new AppError(
       "failed-precondition",
@@ -203,6 +225,7 @@ function idpSpec(stack: Stack): ProcessSpec {
     args: [join(REPOSITORY, "deploy/local/src/idp/main.ts")],
     env: serviceEnvironment(stack.layout, configFile),
     ready: (signal) => untilListening(stack.ports.idp, signal),
+    noticesLauncher: true,
     restart: true,
   };
 }
@@ -218,6 +241,7 @@ function serviceSpec(service: ServiceName, layout: Layout, configuration: Record
     cwd: layout.root,
     env: serviceEnvironment(layout, configFile),
     ready: untilSaysReady,
+    noticesLauncher: true,
     restart: true,
   };
 }

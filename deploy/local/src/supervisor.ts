@@ -1,6 +1,7 @@
 import { spawn, type ChildProcess } from "node:child_process";
-import { closeSync, openSync, readFileSync, statSync } from "node:fs";
+import { closeSync, existsSync, openSync, readFileSync, statSync } from "node:fs";
 import { join } from "node:path";
+import type { StateClaim } from "./state-claim.ts";
 
 /** How to start one process and how to know that it is ready. */
 export interface ProcessSpec {
@@ -17,6 +18,8 @@ export interface ProcessSpec {
    */
   readonly ready: (signal: AbortSignal, log: () => string) => Promise<void>;
   readonly stopSignal?: NodeJS.Signals;
+  /** It ends by itself when its standard input closes. Others are sent their stop signal when the launcher is killed. */
+  readonly noticesLauncher?: boolean;
   /** Start again when it ends by itself. */
   readonly restart: boolean;
 }
@@ -37,15 +40,19 @@ const STOP_TIMEOUT_MS = 5_000;
 
 /**
  * Starts processes, restarts those that die and stops all in the reverse order. It owns nothing of what they do.
- * Children also hold the launcher's pipe as standard input, so that they end with it even if it is killed.
+ * Children hold the launcher's pipe as standard input, or ask the kernel for a signal at its death (prctl(2),
+ * PR_SET_PDEATHSIG), so that they end with it even if it is killed. Each has a session of its own: Ctrl-C at the terminal is
+ * for the launcher, which then ends them in order.
  */
 export class Supervisor {
   readonly #managed = new Map<string, Managed>();
   readonly #logs: string;
+  readonly #claim: StateClaim;
   readonly #onEvent: (line: string) => void;
 
-  constructor(logs: string, onEvent: (line: string) => void) {
+  constructor(logs: string, claim: StateClaim, onEvent: (line: string) => void) {
     this.#logs = logs;
+    this.#claim = claim;
     this.#onEvent = onEvent;
   }
 
@@ -135,8 +142,9 @@ export class Supervisor {
     const logFile = this.logFile(spec.name);
     const log = openSync(logFile, "a", 0o600);
     const from = statSync(logFile).size;
-    const child = spawn(spec.command, spec.args, {
+    const child = spawn(...withItsLauncher(spec), {
       stdio: ["pipe", log, log],
+      detached: true,
       env: { ...process.env, ...spec.env },
       cwd: spec.cwd,
       uid: spec.uid,
@@ -144,6 +152,7 @@ export class Supervisor {
     });
     closeSync(log);
     managed.child = child;
+    this.#record(spec, child);
     child.stdin?.on("error", () => undefined);
     let ended: string | undefined;
     managed.exited = new Promise((resolve) => {
@@ -153,6 +162,7 @@ export class Supervisor {
       });
       child.once("exit", (code, signal) => {
         ended = signal === null ? `exit code ${code}` : `signal ${signal}`;
+        this.#claim.ended(spec.name);
         resolve();
       });
     });
@@ -184,6 +194,16 @@ export class Supervisor {
     void managed.exited.then(() => this.#onExit(managed, child, ended));
   }
 
+  #record(spec: ProcessSpec, { pid }: ChildProcess): void {
+    if (pid === undefined) return;
+    this.#claim.started(spec.name, {
+      pid,
+      command: [spec.command, ...spec.args],
+      stopSignal: spec.stopSignal ?? "SIGTERM",
+      noticesLauncher: spec.noticesLauncher ?? false,
+    });
+  }
+
   async #onExit(managed: Managed, child: ChildProcess, ended: string | undefined): Promise<void> {
     if (managed.child !== child || !managed.wanted) return;
     managed.state = "failed";
@@ -204,4 +224,12 @@ export class Supervisor {
       }
     }
   }
+}
+
+const SETPRIV = "/usr/bin/setpriv";
+
+/** Program and arguments. `setpriv` (util-linux) becomes the program; without it the next start ends what is left. */
+function withItsLauncher({ command, args, noticesLauncher, stopSignal }: ProcessSpec): [string, string[]] {
+  if (noticesLauncher === true || !existsSync(SETPRIV)) return [command, [...args]];
+  return [SETPRIV, ["--pdeathsig", stopSignal ?? "SIGTERM", "--", command, ...args]];
 }
