@@ -1,4 +1,5 @@
-import type { AdmissionUnit, Decision, Deny, Edge, EdgeSession, Forward, Hold } from "@sallyport/edge";
+import type { AdmissionUnit, Decision, Deny, Edge, EdgeSession, Forward, Hold, KnownVerdict } from "@sallyport/edge";
+import { CommandCompleted_Status as Status } from "@sallyport/proto/record";
 import { serialize } from "pg-protocol";
 import { denialOf, heldNotice, sqlstateOf } from "../deny.ts";
 import { encodeReport, READY } from "../wire/encode.ts";
@@ -8,8 +9,8 @@ import { type Command, commandOf, type Question } from "./command.ts";
 import type { FrontendState } from "./frontend-state.ts";
 import type { OwnQueries } from "./own-queries.ts";
 import { planCopy } from "./plan-copy.ts";
-import type { Prepared } from "./prepared.ts";
-import { HIDDEN_FUNCTION, type LocalError, notNow, refusedHere } from "./refusals.ts";
+import type { Portal, Prepared } from "./prepared.ts";
+import { boundBefore, HIDDEN_FUNCTION, type LocalError, notNow, refusedHere } from "./refusals.ts";
 import type { SessionState } from "./session-state.ts";
 import type { OutItem, TargetOutbox } from "./target-outbox.ts";
 import type { Turn } from "./turn.ts";
@@ -47,6 +48,12 @@ const sync = (cycle: number): Question => ({ reply: "sync", cycle, command: unde
 
 /** Answered with ReadyForQuery, without a Sync. */
 const isSimple = (kind: Command["unit"]): boolean => kind === "simple-query" || kind === "function-call";
+
+function fits(command: Command, verdict: KnownVerdict): boolean {
+  if (command.copy !== undefined) return false;
+  if (verdict.hiddenClasses.length === 0 || command.unit === "parse") return true;
+  return command.unit !== "function-call" && !verdict.facts.verbs.includes("copy-to");
+}
 
 /**
  * From a unit to its place on the way to the target, or to the error that the client gets instead. Decisions are taken one
@@ -124,35 +131,106 @@ export class Admissions {
   }
 
   #admit(decision: Forward, pending: Pending, command: Command): void {
-    const { outbox, frontend, session } = this.#parts;
+    const { outbox, frontend } = this.#parts;
     const { bytes, start, end } = pending.message;
     const item = outbox.place(bytes, start, end, frontend.cycle, pending.question(command, decision));
     if (pending.kind !== "simple-query" && pending.kind !== "function-call") this.#turn.unsynced = true;
     if (pending.kind !== "parse") this.#certainty.sent(command);
-    session.gate.admit(decision, (outcome) => this.#admitted(outcome, item, command, pending));
+    // Its own effect is in its decision.
+    const portal = item.questions[0]?.portal;
+    if (portal !== undefined) portal.changes = this.#parts.state.changes;
+    this.#record(decision, item, command, pending);
+  }
+
+  /** What was arranged for one verdict need not do for another: how a COPY is shown, and that nothing in a result is hidden. */
+  #record(decision: Forward, item: OutItem, command: Command, pending: Pending): void {
+    this.#parts.session.gate.admit(
+      decision,
+      (outcome) => this.#admitted(outcome, item, command, pending),
+      ({ verdict }) => fits(command, verdict),
+    );
   }
 
   #admitted(outcome: Decision, item: OutItem, command: Command, pending: Pending): void {
     const { outbox } = this.#parts;
     if (outcome.outcome === "forward") {
-      command.verdict = outcome.verdict;
-      command.guarded = outcome.verdict.hiddenClasses.length > 0;
+      this.#goesUnder(outcome, command);
       return outbox.admitted(item);
     }
     this.#changedMind(outcome, item, command, pending);
   }
 
+  #goesUnder(decision: Forward, command: Command): void {
+    command.decision = decision;
+    command.verdict = decision.verdict;
+    command.guarded = decision.verdict.hiddenClasses.length > 0;
+    if (command.guarded) this.#parts.state.guarded = true;
+    command.forwarded = true;
+  }
+
+  /**
+   * May this portal run (on) under the decision of its Bind? What is still waiting is looked at again before it leaves,
+   * with what stands behind it.
+   */
+  current(portal: Portal): boolean {
+    const { outbox, session, state } = this.#parts;
+    const { command, changes } = portal;
+    if (changes !== state.changes) return false;
+    return !command.forwarded || (outbox.empty && session.gate.holds(command.decision));
+  }
+
+  /**
+   * An Execute of a portal whose decision may not hold any more (I7): decided again, when everything before it is answered.
+   * `go` sends it; false from here: it waits.
+   */
+  executeAgain(portal: Portal, go: () => void): void {
+    const { session, state } = this.#parts;
+    const { command } = portal;
+    if (!this.#turn.settled) return this.#turn.settleThenAgain();
+    if (!this.#certainty.sure()) return;
+    session.gate.setContext(this.#certainty.contextFor(portal.text));
+    portal.changes = state.changes;
+    if (session.gate.holds(command.decision)) return go();
+    this.#turn.wait(session.gate.again(command.decision), (again) => {
+      if (again.outcome === "forward" && fits(command, again.verdict)) return this.#admitAgain(again, portal, go);
+      this.#refusePortal(again.outcome === "deny" ? again : boundBefore(again), portal);
+    });
+  }
+
+  #admitAgain(decision: Forward, portal: Portal, go: () => void): void {
+    const { session } = this.#parts;
+    const { command } = portal;
+    const admitted = new Promise<Decision>((resolve) => {
+      session.gate.admit(decision, resolve, ({ verdict }) => fits(command, verdict));
+    });
+    this.#turn.wait(admitted, (outcome) => {
+      if (outcome.outcome !== "forward") {
+        return this.#refusePortal(outcome.outcome === "deny" ? outcome : boundBefore(outcome), portal);
+      }
+      command.done = false;
+      this.#goesUnder(outcome, command);
+      go();
+    });
+  }
+
+  /** The error fails its transaction, and the portal with it. */
+  #refusePortal(deny: Deny, portal: Portal): void {
+    this.#parts.session.gate.deny(deny, sqlstateOf(deny));
+    portal.command.error = sqlstateOf(deny);
+    this.#answer(denialOf(deny), deny.command, false, portal);
+  }
+
   /** Decided again before it left, and otherwise: rare, for the rules or the lease must move within a millisecond. */
   #changedMind(outcome: Exclude<Decision, Forward>, item: OutItem, command: Command, pending: Pending): void {
     if (outcome.outcome === "deny") return this.#refuseInPlace(outcome, item, pending);
-    const { outbox, backend, session } = this.#parts;
+    const { outbox, backend } = this.#parts;
     // It can only wait in its place when nothing else is under way: what stands behind it would be sent much later.
     const alone =
       !this.#turn.busy && backend.waiting === 0 && !outbox.items.some((other) => other !== item && other.waiting);
     if (!alone) return this.#refuseInPlace(notNow(outcome), item, pending);
     this.#awaitAnswer(outcome, (answer) => {
       if (answer.outcome === "deny") return this.#refuseInPlace(answer, item, pending);
-      session.gate.admit(answer, (again) => this.#admitted(again, item, command, pending));
+      this.#record(answer, item, command, pending);
     });
   }
 
@@ -211,7 +289,7 @@ export class Admissions {
    * The client gets `error` in its place. As an error at the server would, it fails the open transaction: when there is one
    * (an implicit one of a pipeline too), the target is sent something that fails.
    */
-  #answer(error: Buffer, command: number, simple: boolean): void {
+  #answer(error: Buffer, command: number, simple: boolean, portal?: Portal): void {
     const { frontend, outbox, session, state, own, backend } = this.#parts;
     const { cycle } = frontend;
     if (!simple) frontend.failed(cycle);
@@ -220,7 +298,8 @@ export class Admissions {
       session.gate.release(command, simple ? Buffer.concat([error, READY.I]) : error);
       return;
     }
-    const fails = this.#failing(error, command, cycle, simple);
+    const failing = this.#failing(error, command, cycle, simple);
+    const fails = portal === undefined ? failing : { ...failing, portal, command: portal.command };
     outbox.pass(own.failing, 0, own.failing.length, cycle, fails);
     if (!simple) return;
     outbox.pass(SYNC, 0, SYNC.length, cycle, sync(cycle), true);
@@ -254,8 +333,12 @@ export class Admissions {
   }
 
   #forget(question: Question): void {
-    const { prepared } = this.#parts;
+    const { prepared, session } = this.#parts;
     if (question.statement !== undefined) prepared.statementFailed(question.statement);
     if (question.portal !== undefined && question.reply === "bind") prepared.portalFailed(question.portal);
+    const replaced = question.replaces?.command;
+    if (replaced === undefined || replaced.done) return;
+    replaced.done = true;
+    session.gate.completed(replaced.no, { status: Status.STATUS_OK, rows: replaced.totalRows + replaced.rows });
   }
 }

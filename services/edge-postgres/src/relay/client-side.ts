@@ -299,16 +299,16 @@ export class ClientSide {
         parameters: bind.parameters.map((value, i): Parameter => ({
           typeOid: statement?.parameterTypes[i] ?? 0,
           binary: isBinary(bind.parameterFormats, i),
-          value,
+          // Kept with a portal that has a name: a view would keep the whole chunk that it came in.
+          value: value === undefined || bind.portal === "" ? value : Buffer.from(value),
         })),
         resultFormats: bind.resultFormats,
         arrivedAt: this.#arrivedAt,
       },
       message,
       question: (command) => {
-        const portal: Portal = { name: bind.portal, text, command, cycle, certain: true };
-        prepared.addPortal(portal);
-        return { reply: "bind", cycle, command, portal };
+        const portal: Portal = { name: bind.portal, text, command, cycle, changes: 0, certain: true };
+        return { reply: "bind", cycle, command, portal, replaces: prepared.addPortal(portal) };
       },
     });
   }
@@ -351,33 +351,36 @@ export class ClientSide {
 
   #execute(message: Message, described: Portal | undefined): void {
     const { portal: name } = decodeExecute(message.bytes, message.start + 5, message.end);
-    const { prepared, frontend, outbox } = this.#parts;
+    const { prepared } = this.#parts;
     if (prepared.portal(name)?.certain === false) {
       this.#certainty.mustVerifyNames();
       if (!this.#certainty.sure()) return;
     }
     const portal = prepared.portal(name);
     if (portal === undefined) return this.#admissions.refuseHere(noSuchPortal(name));
-    const { command } = portal;
+    if (this.#admissions.current(portal)) return this.#executeNow(message, portal, described);
+    this.#admissions.executeAgain(portal, () => this.#executeNow(message, portal, undefined));
+  }
+
+  #executeNow(message: Message, portal: Portal, described: Portal | undefined): void {
+    const { outbox, frontend } = this.#parts;
+    const { command, name } = portal;
     const { cycle } = frontend;
     // What it returns is asked for right before it runs: an older description may be of something else.
     if (command.guarded && described !== portal) {
       const describe = serialize.describe({ type: "P", name });
-      outbox.pass(describe, 0, describe.length, cycle, {
-        reply: "describe-portal",
-        cycle,
-        command,
-        portal,
-        swallow: true,
-      });
+      const question = { reply: "describe-portal", cycle, command, portal, swallow: true } as const;
+      outbox.pass(describe, 0, describe.length, cycle, question);
     }
     this.#pass(message, { reply: "execute", cycle, command, portal });
     this.#certainty.sent(command);
   }
 
   #close(message: Message): void {
-    const closes = decodeNamed("Close", message.bytes, message.start + 5, message.end);
-    this.#pass(message, { reply: "close", cycle: this.#parts.frontend.cycle, command: undefined, closes });
+    const { of, name } = decodeNamed("Close", message.bytes, message.start + 5, message.end);
+    const { prepared, frontend } = this.#parts;
+    const closes = of === "portal" ? prepared.portal(name) : prepared.statement(name);
+    this.#pass(message, { reply: "close", cycle: frontend.cycle, command: undefined, closes });
   }
 
   /** COPY data, and its end: recorded, then sent, in the place between what came before and after it. */

@@ -8,8 +8,11 @@ export interface Command {
   /** number within the session */
   readonly no: number;
   readonly unit: "simple-query" | "parse" | "portal" | "function-call";
-  /** replaced when the command was decided again before it left */
+  /** replaced when the command was decided again */
+  decision: Forward;
   verdict: KnownVerdict;
+  /** it has left for the target */
+  forwarded: boolean;
   /** something is hidden from the principal: results are masked, texts may be scrubbed */
   guarded: boolean;
   /** how a COPY TO STDOUT is to be masked; undefined: nothing is known, so it is refused when guarded */
@@ -37,7 +40,9 @@ export function commandOf(decision: Forward, unit: Command["unit"]): Command {
   return {
     no,
     unit,
+    decision,
     verdict,
+    forwarded: false,
     guarded: verdict.hiddenClasses.length > 0,
     copy: undefined,
     rows: 0,
@@ -67,7 +72,10 @@ export interface Question extends Asked {
   readonly deniedCommand?: number;
   readonly statement?: Statement;
   readonly portal?: Portal;
-  readonly closes?: { readonly of: "statement" | "portal"; readonly name: string };
+  /** of a Bind: the portal of this name before it, which ends */
+  readonly replaces?: Portal | undefined;
+  /** of a Close: what had the name then */
+  readonly closes?: Statement | Portal | undefined;
   /** the description is for the mask alone, the client did not ask for it */
   readonly swallow?: boolean;
 }

@@ -28,21 +28,23 @@ export interface Portal {
   readonly command: Command;
   /** FrontendState.cycle of its Bind */
   readonly cycle: number;
+  /** SessionState.changes when its Bind was sent */
+  changes: number;
   /** as Statement.certain */
   certain: boolean;
 }
 
 const MAX_NAMES = 10_000;
-const MAX_TEXT_BYTES = 32 * 1024 * 1024;
+const MAX_BYTES = 32 * 1024 * 1024;
 
 export class Prepared {
   readonly #statements = new Map<string, Statement>();
   readonly #portals = new Map<string, Portal>();
-  #textBytes = 0;
+  #bytes = 0;
 
   /** One session may not fill the gateway's memory with names. */
   get full(): boolean {
-    return this.#statements.size >= MAX_NAMES || this.#portals.size >= MAX_NAMES || this.#textBytes >= MAX_TEXT_BYTES;
+    return this.#statements.size >= MAX_NAMES || this.#portals.size >= MAX_NAMES || this.#bytes >= MAX_BYTES;
   }
 
   /** There is a statement with a name. */
@@ -61,11 +63,16 @@ export class Prepared {
   addStatement(statement: Statement): void {
     this.#removeStatement(statement.name);
     this.#statements.set(statement.name, statement);
-    this.#textBytes += statement.text.length;
+    this.#bytes += statement.text.length;
   }
 
-  addPortal(portal: Portal): void {
+  /** The portal that it takes the name of. */
+  addPortal(portal: Portal): Portal | undefined {
+    const replaced = this.#portals.get(portal.name);
+    this.#removePortal(portal.name);
     this.#portals.set(portal.name, portal);
+    this.#bytes += parameterBytes(portal);
+    return replaced;
   }
 
   /** The target refused it, or never looked at it. */
@@ -74,13 +81,13 @@ export class Prepared {
   }
 
   portalFailed(portal: Portal): void {
-    if (this.#portals.get(portal.name) === portal) this.#portals.delete(portal.name);
+    if (this.#portals.get(portal.name) === portal) this.#removePortal(portal.name);
   }
 
-  /** CloseComplete. */
-  closed(of: "statement" | "portal", name: string): void {
-    if (of === "portal") this.#portals.delete(name);
-    else this.#removeStatement(name);
+  /** CloseComplete, for what had the name when the Close was sent: another may have it by now. */
+  closed(what: Statement | Portal): void {
+    if ("command" in what) this.portalFailed(what);
+    else this.statementFailed(what);
   }
 
   /** A transaction has ended with the Sync of `cycle`: its portals are gone. */
@@ -88,7 +95,7 @@ export class Prepared {
     if (this.#portals.size === 0) return;
     for (const [name, portal] of this.#portals) {
       if (portal.cycle > cycle) continue;
-      this.#portals.delete(name);
+      this.#removePortal(name);
       gone(portal);
     }
   }
@@ -125,16 +132,30 @@ export class Prepared {
     for (const portal of this.#portals.values()) {
       if (portal.certain) continue;
       if (queries.get(portal.name) === portal.text.toString("utf8")) portal.certain = true;
-      else this.#portals.delete(portal.name);
+      else this.#removePortal(portal.name);
     }
+  }
+
+  #removePortal(name: string): void {
+    const portal = this.#portals.get(name);
+    if (portal === undefined) return;
+    this.#portals.delete(name);
+    this.#bytes -= parameterBytes(portal);
   }
 
   #removeStatement(name: string): void {
     const statement = this.#statements.get(name);
     if (statement === undefined) return;
     this.#statements.delete(name);
-    this.#textBytes -= statement.text.length;
+    this.#bytes -= statement.text.length;
   }
+}
+
+/** A portal keeps its parameters: it may have to be decided again. */
+function parameterBytes({ command }: Portal): number {
+  let bytes = 0;
+  for (const { value } of command.decision.unit.parameters ?? []) bytes += value?.length ?? 0;
+  return bytes;
 }
 
 function textsIn(json: string | null | undefined): ReadonlyMap<string, unknown> {

@@ -29,8 +29,14 @@ export const noSuchPortal = (name: string): LocalError => ({
 });
 
 /** It would have to wait for people, with others behind it that would be sent much later. */
-export function notNow(hold: Hold): Deny {
-  const { command, unit, verdict } = hold;
+export const notNow = (hold: Hold): Deny =>
+  instead(hold, "(The rules changed while this command was on its way: send it again, on its own.)");
+
+/** It runs already, and would have to wait for people or be shown in another way: whoever wants more runs it again. */
+export const boundBefore = (decision: Hold | Forward): Deny =>
+  instead(decision, "(The rules changed since this portal was bound: run the command again.)");
+
+function instead({ command, unit, verdict }: Hold | Forward, because: string): Deny {
   return {
     outcome: "deny",
     kind: "policy",
@@ -39,8 +45,7 @@ export function notNow(hold: Hold): Deny {
     verdict,
     approvalId: "",
     reason: DenyReason.DENY_REASON_NOT_APPROVED,
-    message:
-      `${verdict.message} (The rules changed while this command was on its way: send it again, on its own.)`.trim(),
+    message: `${verdict.message} ${because}`.trim(),
   };
 }
 

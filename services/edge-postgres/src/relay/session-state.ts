@@ -36,6 +36,8 @@ export class SessionState {
   stale = false;
   /** the target's schema must be observed before the next decision */
   unobserved = false;
+  /** rises with everything that a decision depends on: one that was taken before may be out of date */
+  changes = 0;
 
   #searchPath: readonly string[] = [];
   #role = "";
@@ -78,6 +80,7 @@ export class SessionState {
   /** The command was sent to the target. */
   sent(facts: CommandFacts): void {
     if (touchesSession(facts)) {
+      this.changes += 1;
       this.stale = true;
       this.#effectInTransaction = true;
     }
@@ -92,13 +95,15 @@ export class SessionState {
   answered(facts: CommandFacts, ok: boolean): void {
     // After an error it is not known which of its statements have run: PREPARE survives a rollback.
     if (ok && facts.named.length > 0) this.#keep(facts.named);
-    if (this.#effectInTransaction) this.stale = true;
+    if (!this.#effectInTransaction) return;
+    this.stale = true;
+    this.changes += 1;
   }
 
   /** The target's answer to STATE_QUERY; undefined: it could not be asked, so nothing is known. */
   learned(row: readonly (string | null)[] | undefined): void {
     this.stale = row === undefined;
-    this.#context = undefined;
+    this.#changed();
     const schemas = row === undefined ? [] : schemasOf(row[0]);
     this.#searchPath = schemas;
     this.#role = row?.[1] ?? "";
@@ -113,7 +118,7 @@ export class SessionState {
   /** ParameterStatus of a setting that the analysis depends on. */
   reported(name: "client_encoding" | "standard_conforming_strings", value: string): void {
     this.#settings = { ...this.#settings, [name]: value };
-    this.#context = undefined;
+    this.#changed();
     this.stale = true;
   }
 
@@ -122,6 +127,7 @@ export class SessionState {
     this.status = status;
     if (status !== "I") return;
     if (this.#effectInTransaction) {
+      this.changes += 1;
       this.stale = true;
       this.#effectInTransaction = false;
     }
@@ -134,14 +140,14 @@ export class SessionState {
   observed(): void {
     this.#observeAfter = 0;
     this.unobserved = false;
-    this.#context = undefined;
+    this.#changed();
   }
 
   /** A plan has said that the observed schema is too old. It may say so again and again (temporary tables). */
   mustObserve(now: number = performance.now()): void {
     if (now < this.#staleAfter) return;
     this.#staleAfter = now + STALE_AGAIN_MS;
-    if (!this.unobserved) this.#context = undefined;
+    if (!this.unobserved) this.#changed();
     this.unobserved = true;
   }
 
@@ -157,15 +163,20 @@ export class SessionState {
     return this.#named.find((n) => n.kind === NamedStatement_Kind.KIND_PREPARED && n.name === name)?.text;
   }
 
+  #changed(): void {
+    this.#context = undefined;
+    this.changes += 1;
+  }
+
   #touchSchema(touched: boolean): void {
-    if (this.#schemaTouched !== touched) this.#context = undefined;
+    if (this.#schemaTouched !== touched) this.#changed();
     this.#schemaTouched = touched;
   }
 
   #forget(names?: ReadonlySet<string>): void {
     if (this.#named.length === 0) return;
     this.#named = names === undefined ? [] : this.#named.filter((n) => !names.has(n.name));
-    this.#context = undefined;
+    this.#changed();
   }
 
   #keep(made: readonly NamedStatement[]): void {
@@ -175,7 +186,7 @@ export class SessionState {
     let bytes = all.reduce((sum, n) => sum + n.text.length, 0);
     while (all.length > MAX_NAMED || bytes > MAX_NAMED_BYTES) bytes -= (all.shift() as NamedStatement).text.length;
     this.#named = all;
-    this.#context = undefined;
+    this.#changed();
   }
 }
 

@@ -22,7 +22,7 @@ import type { BackendState } from "./backend-state.ts";
 import type { Command, Question } from "./command.ts";
 import { maskRows, type MaskedRows } from "./masked-rows.ts";
 import { Outgoing } from "./outgoing.ts";
-import type { Prepared } from "./prepared.ts";
+import type { Portal, Prepared } from "./prepared.ts";
 import { mayReport, scrubNotification, scrubReport } from "./scrub.ts";
 import type { SessionState } from "./session-state.ts";
 
@@ -234,8 +234,14 @@ export class TargetSide {
       this.#complete(command, Status.STATUS_OK);
       return;
     }
-    if (closes !== undefined) this.#parts.prepared.closed(closes.of, closes.name);
+    if (closes !== undefined) this.#parts.prepared.closed(closes);
     this.#pass(command);
+    this.#portalEnds(closes !== undefined && "command" in closes ? closes : question.replaces);
+  }
+
+  /** A portal that was not read to its end, or never: its command is over. */
+  #portalEnds(portal: Portal | undefined): void {
+    if (portal !== undefined) this.#complete(portal.command, Status.STATUS_OK);
   }
 
   #described(question: Question): Step {
@@ -411,10 +417,12 @@ export class TargetSide {
     if (reply === "query" || reply === "function-call" || reply === "sync") return;
     if (statement !== undefined) prepared.statementFailed(statement);
     if (portal !== undefined) prepared.portalFailed(portal);
+    this.#portalEnds(question.replaces);
     if (command !== undefined) this.#complete(command, Status.STATUS_ERROR);
     for (const skipped of dropped) {
       if (skipped.statement !== undefined) prepared.statementFailed(skipped.statement);
       if (skipped.portal !== undefined) prepared.portalFailed(skipped.portal);
+      this.#portalEnds(skipped.replaces);
       if (skipped.command !== undefined) this.#complete(skipped.command, Status.STATUS_CANCELLED);
     }
     news.failed(question.cycle);

@@ -44,8 +44,21 @@ export interface Gate {
    * calls `then` with the same decision: write the unit's bytes to the target inside that call. When the lease or the
    * epoch has moved meanwhile the command is decided again, and `then` gets that answer (a `hold` or a `deny`).
    * Calls of one gate come in the order of `admit`. After the session has ended `then` is not called.
+   * `fits`: asked when it was decided again and may go; false: it may not under that verdict, and is denied instead.
    */
-  admit(decision: Forward, then: (outcome: Decision) => void): void;
+  admit(decision: Forward, then: (outcome: Decision) => void, fits?: (again: Forward) => boolean): void;
+
+  /**
+   * May what was admitted go on under its decision (more of its rows be read)? Nothing that it depends on has changed, and
+   * there is a lease (I7).
+   */
+  holds(decision: Forward): boolean;
+
+  /**
+   * Decides anew what is under way already, with its number and its grant. A `Forward` must be admitted again: it is on
+   * record a second time, under the verdict that lets it go on.
+   */
+  again(decision: Forward): Promise<Decision>;
 
   /**
    * Drops these commands' admissions whose `then` has not been called (a pipeline after an error): it never will be. They

@@ -67,11 +67,16 @@ export interface GateParts {
   log: Logger;
 }
 
+const always = (): boolean => true;
+
+const CHANGED = "The rules changed while this command was on its way: run it again.";
 const CANCELLED = "The command was cancelled while it waited for approval.";
 
 interface Admission {
   decision: GateForward;
   readonly answer: (outcome: Decision) => void;
+  /** may it go under this verdict instead? */
+  readonly fits: (again: Forward) => boolean;
   acked: boolean;
   dropped: boolean;
   decisions: number;
@@ -141,11 +146,12 @@ export class SessionGate implements Gate {
 
   // ---- record → forward
 
-  admit(decision: Forward, then: (outcome: Decision) => void): void {
+  admit(decision: Forward, then: (outcome: Decision) => void, fits: (again: Forward) => boolean = always): void {
     if (this.ended) return;
     const admission: Admission = {
       decision: decision as GateForward,
       answer: then,
+      fits,
       acked: false,
       dropped: false,
       decisions: 1,
@@ -175,20 +181,32 @@ export class SessionGate implements Gate {
     this.append(RecordKind.RECORD_KIND_VERDICT_REACHED, fact, false);
   }
 
+  holds(decision: Forward): boolean {
+    const { leases, scope, session } = this.parts;
+    const { contextVersion, verdict } = decision as GateForward;
+    return (
+      contextVersion === this.decisions.contextVersion &&
+      verdict.usable(scope.newest) &&
+      session.rereading === undefined &&
+      leases.valid()
+    );
+  }
+
+  again(decision: Forward): Promise<Decision> {
+    const { ticket, grant } = decision as GateForward;
+    return this.decisions.ask({ ...ticket, arrivedAt: performance.now(), trace: undefined }, grant);
+  }
+
   /** Forwards what is acknowledged, in order, under a lease that holds now and a verdict that has seen everything. */
   private advance(): void {
-    const { leases, scope } = this.parts;
     while (!this.deciding && !this.ended) {
       const admission = this.admissions[0];
       if (admission === undefined || !admission.acked) return;
-      const { decision } = admission;
       if (admission.dropped) {
         this.admissions.shift();
         continue;
       }
-      const current =
-        decision.contextVersion === this.decisions.contextVersion && decision.verdict.usable(scope.newest);
-      if (!current || !leases.valid()) {
+      if (!this.holds(admission.decision)) {
         void this.decideAgain(admission);
         return;
       }
@@ -203,7 +221,9 @@ export class SessionGate implements Gate {
     const now = performance.now();
     const waitUs = Math.max(0, Math.round((now - ticket.arrivedAt) * 1000));
     this.recorder.forwarded(command);
-    this.running.set(command, { forwardedAt: now, waitUs, bytes: 0, trace: ticket.trace });
+    if (!this.running.has(command)) {
+      this.running.set(command, { forwardedAt: now, waitUs, bytes: 0, trace: ticket.trace });
+    }
     this.parts.telemetry.forwarded(waitUs);
     ticket.trace?.forwarded();
     admission.answer(decision);
@@ -213,12 +233,15 @@ export class SessionGate implements Gate {
   private async decideAgain(admission: Admission): Promise<void> {
     this.deciding = true;
     const { ticket, grant } = admission.decision;
-    const again: Decision =
+    let again: Decision =
       ++admission.decisions > DECISIONS
         ? this.decisions.unavailable(ticket, "The rules change too quickly to decide this command. Try again.")
         : await this.decisions.ask(ticket, grant);
     this.deciding = false;
     if (this.ended) return;
+    if (again.outcome === "forward" && !admission.fits(again)) {
+      again = { ...this.decisions.unavailable(ticket, CHANGED), verdict: again.verdict };
+    }
     this.guard(() => {
       if (admission.dropped) return this.advance();
       if (again.outcome === "forward") {
