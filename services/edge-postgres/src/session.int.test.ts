@@ -29,6 +29,7 @@ beforeAll(async () => {
     CREATE TABLE parent (a int, b text, c int GENERATED ALWAYS AS (a * 2) STORED) PARTITION BY LIST (a);
     CREATE TABLE child PARTITION OF parent FOR VALUES IN (1);
     CREATE VIEW v AS SELECT name AS alias FROM t;
+    CREATE SEQUENCE numbers;
     CREATE FUNCTION f() RETURNS int LANGUAGE sql AS 'SELECT 1';
     CREATE TYPE mood AS ENUM ('sad');
     CREATE OPERATOR === (LEFTARG = int, RIGHTARG = int, FUNCTION = int4eq);`);
@@ -297,6 +298,15 @@ describe("the schema", () => {
     expect(named["parent"]).toMatchObject({ kind: "partitioned" });
     expect(named["parent"]?.columns[2]).toMatchObject({ name: "c", generatedFrom: [1] });
     expect(named["child"]?.parents).toEqual([named["parent"]?.oid]);
+    expect(named["numbers"]).toMatchObject({
+      schema: "public",
+      kind: "sequence",
+      columns: [
+        { number: 1, name: "last_value", type: "bigint" },
+        { number: 2, name: "log_cnt", type: "bigint" },
+        { number: 3, name: "is_called", type: "boolean" },
+      ],
+    });
     expect(schema.functions).toEqual(["public.f"]);
     expect(schema.types).toEqual(["public.mood"]);
     expect(schema.operators).toEqual(["public.==="]);

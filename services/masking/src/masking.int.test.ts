@@ -37,6 +37,7 @@ let link: Link<Request, MaskResponse>;
 const logs: string[] = [];
 
 const CUSTOMERS = 20_001;
+const NUMBERS = 20_003;
 const schema = Schema.fromPartial({
   serverVersion: "18",
   identity: "1/2",
@@ -62,6 +63,17 @@ const schema = Schema.fromPartial({
       columns: [
         { number: 1, name: "contact", typeOid: 25, type: "text" },
         { number: 2, name: "loud", typeOid: 25, type: "text" },
+      ],
+    },
+    {
+      oid: NUMBERS,
+      schema: "public",
+      name: "customers_id_seq",
+      kind: "sequence",
+      columns: [
+        { number: 1, name: "last_value", typeOid: 20, type: "bigint" },
+        { number: 2, name: "log_cnt", typeOid: 20, type: "bigint" },
+        { number: 3, name: "is_called", typeOid: 16, type: "boolean" },
       ],
     },
   ],
@@ -201,6 +213,22 @@ const cells = async (planId: string, column: number, values: string[]): Promise<
   return result.value.cells.map((cell) => cell.toString("utf8"));
 };
 
+test("a sequence that was observed is a relation with nothing to hide, what is computed over one that was not is masked", async () => {
+  const asOf = await observe(schema);
+  const sequence = { schema: "public", name: "customers_id_seq", oid: NUMBERS, access: [Access.ACCESS_READ] };
+  const columns = [
+    { name: "last_value", tableOid: NUMBERS, columnNumber: 1, typeOid: 20 },
+    { name: "is_called", tableOid: NUMBERS, columnNumber: 3, typeOid: 16 },
+    { name: "next", tableOid: 0, columnNumber: 0, typeOid: 20 },
+  ];
+  const relations = [{ ...sequence, columns: ["is_called", "last_value"], kind: "sequence" }];
+  const made = await plan({ columns, relations }, asOf);
+  expect(made.columns.map(({ action }) => action)).toEqual([1, 1, 1]);
+  expect(made.scrubText).toBe(false);
+  const unknown = await plan({ columns, relations: [{ ...relations[0], oid: 0, kind: "unknown" }] }, asOf);
+  expect(unknown.columns[2]?.action).not.toBe(1);
+});
+
 test("plans what was observed, masks cells, and follows what is applied", async () => {
   const asOf = await observe(schema);
   const columns = [1, 2, 3, 4].map((n) => text(CUSTOMERS, n));
@@ -289,5 +317,5 @@ test("killed and started again it folds the same: same plans, same tokens", asyn
 test("no value stands in any log line", () => {
   const all = logs.join("");
   expect(all).toContain("ready");
-  for (const value of ["ada@example", "bob@example", "4111", "668 18", "kkkk"]) expect(all).not.toContain(value);
+  for (const value of ["ada@example", "bob@example", "4111 1111", "668 18", "kkkk"]) expect(all).not.toContain(value);
 });

@@ -30,7 +30,8 @@ export async function observeSchema(target: TargetConnection, signal: AbortSigna
 const OF_USERS =
   "n.nspname NOT IN ('pg_catalog', 'information_schema', 'pg_toast') AND n.nspname NOT LIKE 'pg\\_temp\\_%' " +
   "AND n.nspname NOT LIKE 'pg\\_toast\\_temp\\_%'";
-const KINDS = "c.relkind IN ('r', 'v', 'm', 'p', 'f')";
+/** Sequences too: they can be read like a table of one row. */
+const KINDS = "c.relkind IN ('r', 'v', 'm', 'p', 'f', 'S')";
 
 const RELATIONS = `SELECT c.oid, n.nspname, c.relname, c.relkind,
     CASE WHEN c.relkind IN ('v', 'm') THEN pg_catalog.pg_get_viewdef(c.oid) END,
@@ -74,6 +75,7 @@ const kinds: Readonly<Record<string, string>> = {
   m: "materialized-view",
   p: "partitioned",
   f: "foreign",
+  S: "sequence",
 };
 
 /** Of the database, whatever its connection is called; empty where the server does not tell (managed ones may not). */
