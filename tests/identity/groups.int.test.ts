@@ -21,6 +21,7 @@ test("a change of groups at the provider is seen at the next check, and announce
     principalId: "user:engineer",
     groups: ["engineers", "oncall"],
     providerGroups: ["engineers", "oncall"],
+    verifiedAtMs: expect.any(Number),
   });
   const before = (await deployment.facts("principalGroupsChanged")).length;
   await deployment.authenticate(value);
@@ -60,7 +61,7 @@ test("a group mapping leaves only what is mapped, for everybody and at once", as
   const announced = await eventually(async () =>
     (await deployment.facts("principalGroupsChanged")).findLast((fact) => fact.groups.includes("developers")),
   );
-  expect(announced).toMatchObject({ principalId: "user:engineer", providerGroups: ["engineers"] });
+  expect(announced).toMatchObject({ principalId: "user:engineer", providerGroups: ["engineers"], verifiedAtMs: 0 });
   const { value: dba } = await deployment.login("dba");
   expect((await deployment.authenticate(dba)).principal!.groups).toEqual([]);
   await deployment.configure({ groups: [] as GroupMapping[] });

@@ -334,6 +334,7 @@ export const messages: Readonly<Record<string, readonly FieldRow[]>> = {
     [1, "principal_id", "string", "", false, "public"],
     [2, "groups", "string", "", true, "public"],
     [3, "provider_groups", "string", "", true, "public"],
+    [4, "verified_at_ms", "int", "", false, "public"],
   ],
   PrincipalOffboarded: [
     [1, "principal_id", "string", "", false, "public"],

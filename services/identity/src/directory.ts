@@ -39,9 +39,14 @@ export class Directory {
     const { fact, atMs } = event;
     switch (fact?.$case) {
       case "principalSeen":
-      case "principalGroupsChanged":
         this.#evolve(fact.value.principalId, event).verifiedAtMs = atMs;
         break;
+      case "principalGroupsChanged": {
+        const entry = this.#evolve(fact.value.principalId, event);
+        // 0 for a mere re-mapping: the provider has not said anything, its last word is as old as it was.
+        entry.verifiedAtMs = Math.max(entry.verifiedAtMs, Math.min(fact.value.verifiedAtMs, atMs));
+        break;
+      }
       case "principalReinstated":
         this.#evolve(fact.value.principalId, event);
         break;

@@ -119,3 +119,18 @@ test("what ended long ago is forgotten, hash and all", () => {
   expect(directory.tokenByHash(tokenHash)).toBeUndefined();
   expect(directory.token("living")).toBeDefined();
 });
+
+test("groups are as old as the provider's last word: a new mapping does not make them fresh", () => {
+  const changed = (verifiedAtMs: number): Fact => ({
+    $case: "principalGroupsChanged",
+    value: { principalId: "user:maker", groups: ["x"], providerGroups: ["a"], verifiedAtMs },
+  });
+  const verifiedAt = (...facts: Fact[]) => folded(seen("maker"), ...facts).principal("user:maker")?.verifiedAtMs;
+  expect(verifiedAt()).toBe(1_000);
+  expect(verifiedAt(issued("t"), changed(0))).toBe(1_000);
+  // asked at 1001, said at 1002
+  expect(verifiedAt(issued("t"), changed(1_001))).toBe(1_001);
+  // never later than it was said, never earlier than was known
+  expect(verifiedAt(issued("t"), changed(9_999))).toBe(1_002);
+  expect(verifiedAt(issued("t"), changed(500))).toBe(1_000);
+});

@@ -118,7 +118,7 @@ const access = accessService({
     maxPersonalTokens: config.tokens.maxPersonalTokens,
   },
   permits: (principal, action) =>
-    callUnary(policy, "authorize", { principal, action, resource: "" }, { deadlineMs: 3_000 }),
+    callUnary(policy, "authorize", { principal, action, resource: "", connection: "" }, { deadlineMs: 3_000 }),
 });
 const refusals = tally(runtime.meter, "sallyport.logins.refused", "reason");
 

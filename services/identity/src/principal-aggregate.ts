@@ -33,8 +33,8 @@ export type PrincipalCommand =
   | {
       readonly kind: "map-groups";
       readonly principalId: string;
-      /** undefined: the provider's last word stays, only the mapping is new */
-      readonly providerGroups: readonly string[] | undefined;
+      /** what the provider said when it was asked (ms since 1970); undefined: its last word stays, only the mapping is new */
+      readonly read: { readonly groups: readonly string[]; readonly askedAtMs: number } | undefined;
       readonly mappings: readonly GroupMapping[];
     }
   | { readonly kind: "rotate-refresh-token"; readonly replaces: Buffer; readonly sealedRefreshToken: Buffer }
@@ -67,13 +67,14 @@ function decide(command: PrincipalCommand, state: PrincipalState): Decision {
       return see(command, state);
     case "map-groups": {
       if (state.seen === undefined || state.offboarded) return events();
-      const { principalId, mappings, providerGroups = state.seen.providerGroups } = command;
+      const { principalId, mappings, read } = command;
+      const providerGroups = read?.groups ?? state.seen.providerGroups;
       const groups = mapGroups(mappings, state.seen.issuer, providerGroups);
       if (sameGroups(state.seen.groups, groups) && sameGroups(state.seen.providerGroups, providerGroups))
         return events();
       return events({
         $case: "principalGroupsChanged",
-        value: { principalId, groups, providerGroups: [...providerGroups] },
+        value: { principalId, groups, providerGroups: [...providerGroups], verifiedAtMs: read?.askedAtMs ?? 0 },
       });
     }
     case "rotate-refresh-token": {

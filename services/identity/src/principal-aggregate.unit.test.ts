@@ -95,13 +95,21 @@ test("offboarding and reinstating twice says it once", () => {
 
 test("groups are announced when they change, and mapped by the configuration of the moment", () => {
   const mappings = [{ issuer: ISSUER, claimValue: "engineers", group: "developers" }];
-  const command = { kind: "map-groups", principalId: "user:engineer", mappings, providerGroups: undefined } as const;
+  const command = { kind: "map-groups", principalId: "user:engineer", mappings, read: undefined } as const;
   given(principalDecider, [engineer])
     .when(command)
     .then([
       {
         $case: "principalGroupsChanged",
-        value: { principalId: "user:engineer", groups: ["developers"], providerGroups: ["engineers"] },
+        value: { principalId: "user:engineer", groups: ["developers"], providerGroups: ["engineers"], verifiedAtMs: 0 },
+      },
+    ]);
+  given(principalDecider, [engineer])
+    .when({ ...command, mappings: [], read: { groups: ["dba"], askedAtMs: 5_000 } })
+    .then([
+      {
+        $case: "principalGroupsChanged",
+        value: { principalId: "user:engineer", groups: ["dba"], providerGroups: ["dba"], verifiedAtMs: 5_000 },
       },
     ]);
   given(principalDecider, [engineer])

@@ -106,7 +106,7 @@ export class Standing {
     switch (answer.kind) {
       case "refreshed": {
         this.#notBefore.delete(principalId);
-        await this.#mapGroups(principalId, answer.groups);
+        await this.#mapGroups(principalId, { groups: answer.groups, askedAtMs: askedAt });
         if (answer.refreshToken !== undefined) {
           const newer = sealer.seal("provider-refresh-token", principalId, answer.refreshToken);
           await this.#do(principalId, { kind: "rotate-refresh-token", replaces: sealed, sealedRefreshToken: newer });
@@ -150,9 +150,12 @@ export class Standing {
     }
   }
 
-  async #mapGroups(principalId: string, providerGroups: readonly string[] | undefined): Promise<void> {
+  async #mapGroups(
+    principalId: string,
+    read: Extract<PrincipalCommand, { kind: "map-groups" }>["read"],
+  ): Promise<void> {
     const mappings = this.#parts.directory.configuration?.groups ?? [];
-    await this.#do(principalId, { kind: "map-groups", principalId, providerGroups, mappings });
+    await this.#do(principalId, { kind: "map-groups", principalId, read, mappings });
   }
 
   async #do(principalId: string, command: PrincipalCommand): Promise<void> {

@@ -63,9 +63,9 @@ function reveal(
   const may = (name: string): Reveal => {
     const at = (connection: EntityJson | undefined) =>
       mayReveal(name, published, { principal, connection, nowMs, timeZone });
-    let reveal = at(places[0]);
-    for (const place of places.slice(1)) if (reveal.allowed) reveal = at(place);
-    return reveal;
+    let found = at(places[0]);
+    for (const place of places.slice(1)) if (found.allowed) found = at(place);
+    return found;
   };
   if (request.resource !== "") {
     const { findings } = may(request.resource);

@@ -120,6 +120,8 @@ export interface PrincipalGroupsChanged {
   groups: string[];
   /** as the provider says them */
   providerGroups: string[];
+  /** when the provider was asked and said so; 0: only the mapping is new, the provider was not asked */
+  verifiedAtMs: number;
 }
 
 /** OIDC back-channel logout: tokens that came from that provider session end. */
@@ -1762,7 +1764,7 @@ export const PrincipalReinstated: MessageFns<PrincipalReinstated> = {
 };
 
 function createBasePrincipalGroupsChanged(): PrincipalGroupsChanged {
-  return { principalId: "", groups: [], providerGroups: [] };
+  return { principalId: "", groups: [], providerGroups: [], verifiedAtMs: 0 };
 }
 
 export const PrincipalGroupsChanged: MessageFns<PrincipalGroupsChanged> = {
@@ -1775,6 +1777,9 @@ export const PrincipalGroupsChanged: MessageFns<PrincipalGroupsChanged> = {
     }
     for (const v of message.providerGroups) {
       writer.uint32(26).string(v!);
+    }
+    if (message.verifiedAtMs !== 0) {
+      writer.uint32(32).int64(message.verifiedAtMs);
     }
     return writer;
   },
@@ -1816,6 +1821,14 @@ export const PrincipalGroupsChanged: MessageFns<PrincipalGroupsChanged> = {
             message.providerGroups.push(reader.string());
             continue;
           }
+          case 4: {
+            if (tag !== 32) {
+              break;
+            }
+
+            message.verifiedAtMs = longToNumber(reader.int64());
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -1841,6 +1854,11 @@ export const PrincipalGroupsChanged: MessageFns<PrincipalGroupsChanged> = {
         : globalThis.Array.isArray(object?.provider_groups)
         ? object.provider_groups.map((e: any) => globalThis.String(e))
         : [],
+      verifiedAtMs: isSet(object.verifiedAtMs)
+        ? globalThis.Number(object.verifiedAtMs)
+        : isSet(object.verified_at_ms)
+        ? globalThis.Number(object.verified_at_ms)
+        : 0,
     };
   },
 
@@ -1855,6 +1873,9 @@ export const PrincipalGroupsChanged: MessageFns<PrincipalGroupsChanged> = {
     if (message.providerGroups?.length) {
       obj.providerGroups = message.providerGroups;
     }
+    if (message.verifiedAtMs !== 0) {
+      obj.verifiedAtMs = Math.round(message.verifiedAtMs);
+    }
     return obj;
   },
 
@@ -1866,6 +1887,7 @@ export const PrincipalGroupsChanged: MessageFns<PrincipalGroupsChanged> = {
     message.principalId = object.principalId ?? "";
     message.groups = object.groups?.map((e) => e) || [];
     message.providerGroups = object.providerGroups?.map((e) => e) || [];
+    message.verifiedAtMs = object.verifiedAtMs ?? 0;
     return message;
   },
 };

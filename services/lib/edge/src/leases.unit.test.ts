@@ -35,7 +35,7 @@ test("each event raises only what depends on it", async () => {
   expect([scope.newest, other.newest]).toEqual([observed, start]);
   const changed = world.say({
     $case: "principalGroupsChanged",
-    value: { principalId: "user:dba", groups: [], providerGroups: [] },
+    value: { principalId: "user:dba", groups: [], providerGroups: [], verifiedAtMs: 0 },
   });
   expect([scope.newest, other.newest]).toEqual([observed, changed]);
   expect(groups).toEqual(["user:dba"]);

@@ -175,7 +175,7 @@ test("withdrawal, expiry and a failed recheck end a session; new groups are aske
   const gone = await open("gone");
   made.world.say({
     $case: "principalGroupsChanged",
-    value: { principalId: "user:gone", groups: [], providerGroups: [] },
+    value: { principalId: "user:gone", groups: [], providerGroups: [], verifiedAtMs: 0 },
   });
   await expect.poll(() => gone.signal.aborted).toBe(true);
   expect(why(gone)).toBe("revoked");
@@ -183,7 +183,7 @@ test("withdrawal, expiry and a failed recheck end a session; new groups are aske
   const moved = await open("moved");
   made.world.say({
     $case: "principalGroupsChanged",
-    value: { principalId: "user:moved", groups: ["dba"], providerGroups: [] },
+    value: { principalId: "user:moved", groups: ["dba"], providerGroups: [], verifiedAtMs: 0 },
   });
   const decision = await moved.gate.decide({ unit: "simple-query", text: Buffer.from("select 1") });
   expect(decision.outcome).toBe("forward");
