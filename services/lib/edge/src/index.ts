@@ -14,7 +14,7 @@ export type {
   PolicyQuestion,
 } from "./links.ts";
 export type { Accepted, Handshake, LoginRequest, Refused, Stranger, TargetFacts } from "./login-interface.ts";
-export { type CellOutput, type CellTransform, type ColumnExecution, GrowingOutput } from "./mask-execution.ts";
+export type { CellOutput, CellTransform, ColumnExecution } from "./mask-execution.ts";
 export type { Decision, Deny, DenyKind, EndCause, Forward, Held, Hold, KnownVerdict, SessionEnd } from "./outcome.ts";
 export type { ResultMask, ResultShape } from "./result-mask.ts";
 export type { EdgeSession } from "./session-interface.ts";

@@ -2,7 +2,7 @@
  * Executes a MaskPlan on cells. Knows nothing of rows or frames: the protocol finds the cells and writes them back.
  * What the transforms mean is said by `masking` (its README and vectors); those without a key are executed here.
  */
-import { isAscii, isUtf8 } from "node:buffer";
+import { isUtf8 } from "node:buffer";
 import type { PartialTransform } from "@sallyport/proto/catalog_model";
 import { ColumnPlan_Action, type ColumnPlan } from "@sallyport/proto/masking";
 
@@ -74,10 +74,11 @@ function write(out: CellOutput, bytes: Uint8Array): number {
   return bytes.length;
 }
 
-const LETTERS_AND_DIGITS = new Uint8Array(128);
-for (const character of "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789") {
-  LETTERS_AND_DIGITS[character.charCodeAt(0)] = 1;
-}
+/** What counts as a character, by byte: the first bytes of those beyond ASCII do, too. */
+const EVERY_CHARACTER = Uint8Array.from({ length: 256 }, (_, byte) => (byte < 0x80 || byte >= 0xc0 ? 1 : 0));
+const LETTERS_AND_DIGITS = EVERY_CHARACTER.map((counts, byte) =>
+  byte < 0x80 && !/[A-Za-z0-9]/.test(String.fromCharCode(byte)) ? 0 : counts,
+);
 
 /**
  * Keeps the first and last code points of a value and masks the others. With `keep_separators` an ASCII character that is
@@ -89,69 +90,72 @@ function partial(transform: PartialTransform): CellTransform {
   const mask = Buffer.from(transform.mask === "" ? "*" : transform.mask, "utf8");
   const oneByte = mask.length === 1 ? (mask[0] as number) : -1;
 
-  /** Each byte is a code point, or continues one: a continuation goes the way of its first byte. */
   return (source, start, end, out) => {
-    const cell = source.subarray(start, end);
-    if (!isAscii(cell) && !isUtf8(cell)) return write(out, REDACTED);
-    let { keepSeparators } = transform;
+    const counts = transform.keepSeparators ? LETTERS_AND_DIGITS : EVERY_CHARACTER;
     let counted = 0;
+    let seen = 0;
     for (let i = start; i < end; i++) {
       const byte = source[i] as number;
-      if (byte >= 0x80 ? byte >= 0xc0 : !keepSeparators || LETTERS_AND_DIGITS[byte] === 1) counted++;
+      seen |= byte;
+      counted += counts[byte] as number;
     }
-    if (counted === 0) {
-      // separators alone are a value too; all of them are ASCII
-      keepSeparators = false;
-      counted = end - start;
-    }
+    // continuations of a code point count for nothing
+    if (seen >= 0x80 && !isUtf8(source.subarray(start, end))) return write(out, REDACTED);
+    // separators alone are a value too; all of them are ASCII
+    const separatorsOnly = counted === 0;
+    if (separatorsOnly) counted = end - start;
+    const counting = separatorsOnly ? EVERY_CHARACTER : counts;
     const shown = 2 * (keepFirst + keepLast) <= counted;
     const first = shown ? keepFirst : 0;
     const last = shown ? counted - keepLast : counted;
     out.reserve((end - start) * Math.max(1, mask.length));
-    const { bytes } = out;
-    const begin = out.at;
-    let at = begin;
-    let index = 0;
-    let keeps = false;
-    for (let i = start; i < end; i++) {
-      const byte = source[i] as number;
-      if (byte >= 0x80 && byte < 0xc0) {
-        if (keeps) bytes[at++] = byte;
-        continue;
+    if (oneByte >= 0 && seen < 0x80) {
+      const { bytes, at } = out;
+      const shift = at - start;
+      let index = 0;
+      for (let i = start; i < end; i++) {
+        const byte = source[i] as number;
+        const hides = counting[byte] === 1 && index >= first && index < last;
+        index += counting[byte] as number;
+        bytes[i + shift] = hides ? oneByte : byte;
       }
-      if (byte < 0x80 && keepSeparators && LETTERS_AND_DIGITS[byte] === 0) {
-        bytes[at++] = byte;
-        keeps = false;
-        continue;
-      }
-      keeps = index < first || index >= last;
-      index++;
-      if (keeps) bytes[at++] = byte;
-      else if (oneByte >= 0) bytes[at++] = oneByte;
-      else {
-        bytes.set(mask, at);
-        at += mask.length;
-      }
+      out.at = at + (end - start);
+      return end - start;
     }
-    out.at = at;
-    return at - begin;
+    return writePartial(source, start, end, out, { mask, counting, first, last });
   };
 }
 
-/** A CellOutput that grows by doubling; `reset` it for each chunk of rows. */
-export class GrowingOutput implements CellOutput {
-  bytes: Buffer;
-  at = 0;
-
-  constructor(size: number) {
-    this.bytes = Buffer.allocUnsafeSlow(size);
+/** By code points: each byte is one, or continues one, and a continuation goes the way of its first byte. */
+function writePartial(
+  source: Buffer,
+  start: number,
+  end: number,
+  out: CellOutput,
+  { mask, counting, first, last }: { mask: Buffer; counting: Uint8Array; first: number; last: number },
+): number {
+  const { bytes } = out;
+  const begin = out.at;
+  let at = begin;
+  let index = 0;
+  let keeps = false;
+  for (let i = start; i < end; i++) {
+    const byte = source[i] as number;
+    if (byte >= 0x80 && byte < 0xc0) {
+      if (keeps) bytes[at++] = byte;
+      continue;
+    }
+    keeps = counting[byte] === 0;
+    if (!keeps) {
+      keeps = index < first || index >= last;
+      index++;
+    }
+    if (keeps) bytes[at++] = byte;
+    else {
+      bytes.set(mask, at);
+      at += mask.length;
+    }
   }
-
-  reserve(length: number): void {
-    const needed = this.at + length;
-    if (needed <= this.bytes.length) return;
-    const bytes = Buffer.allocUnsafeSlow(Math.max(needed, this.bytes.length * 2));
-    this.bytes.copy(bytes, 0, 0, this.at);
-    this.bytes = bytes;
-  }
+  out.at = at;
+  return at - begin;
 }

@@ -2,7 +2,25 @@ import { readFileSync } from "node:fs";
 import { expect, test } from "vitest";
 import type { PartialTransform } from "@sallyport/proto/catalog_model";
 import { ColumnPlan, ColumnPlan_Action } from "@sallyport/proto/masking";
-import { executionOf, GrowingOutput } from "./mask-execution.ts";
+import { type CellOutput, executionOf } from "./mask-execution.ts";
+
+/** Too small at first, so that it has to grow. */
+class GrowingOutput implements CellOutput {
+  bytes: Buffer;
+  at = 0;
+
+  constructor(size: number) {
+    this.bytes = Buffer.allocUnsafeSlow(size);
+  }
+
+  reserve(length: number): void {
+    const needed = this.at + length;
+    if (needed <= this.bytes.length) return;
+    const bytes = Buffer.allocUnsafeSlow(Math.max(needed, this.bytes.length * 2));
+    this.bytes.copy(bytes, 0, 0, this.at);
+    this.bytes = bytes;
+  }
+}
 
 /** The whole cell, in the middle of a larger source, into the middle of a small output that must grow. */
 function run(plan: Partial<ColumnPlan>, value: string | Buffer): string | null | Buffer {
