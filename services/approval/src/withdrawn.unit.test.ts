@@ -2,6 +2,7 @@ import {
   Event,
   PrincipalOffboarded,
   PrincipalReinstated,
+  PrincipalSeen,
   ProviderSessionEnded,
   TokenIssued,
   TokenRevoked,
@@ -15,6 +16,17 @@ const offboarded = (principalId: string, tokenIds: string[] = []) =>
   of({ $case: "principalOffboarded", value: PrincipalOffboarded.fromPartial({ principalId, tokenIds }) });
 const revoked = (tokenId: string, withDescendants = false) =>
   of({ $case: "tokenRevoked", value: TokenRevoked.fromPartial({ tokenId, withDescendants }) });
+const seen = (principalId: string) => of({ $case: "principalSeen", value: PrincipalSeen.fromPartial({ principalId }) });
+const issued = (tokenId: string, providerSessionId: string) =>
+  of({
+    $case: "tokenIssued",
+    value: TokenIssued.fromPartial({ tokenId, principalId: "user:contractor", providerSessionId }),
+  });
+const sessionEnded = (providerSessionId: string, tokenIds: string[]) =>
+  of({
+    $case: "providerSessionEnded",
+    value: ProviderSessionEnded.fromPartial({ principalId: "user:contractor", providerSessionId, tokenIds }),
+  });
 
 test("a principal's end reaches everyone it stands behind", () => {
   const withdrawn = new Withdrawn();
@@ -28,7 +40,36 @@ test("a principal's end reaches everyone it stands behind", () => {
       of({ $case: "principalReinstated", value: PrincipalReinstated.fromPartial({ principalId: "user:contractor" }) }),
     ),
   ).toBeUndefined();
+  expect(withdrawn.cause(person("contractor"))).toMatch(/must log in again/);
+  withdrawn.fold(seen("user:contractor"));
   expect(withdrawn.cause(person("contractor"))).toBeUndefined();
+});
+
+test("personal tokens wait for the next login; tokens of an ended session stay ended", () => {
+  const withdrawn = new Withdrawn();
+  withdrawn.fold(seen("user:contractor"));
+  withdrawn.fold(issued("access", "s1"));
+  withdrawn.fold(issued("other", "s2"));
+  withdrawn.fold(issued("personal", ""));
+  const [access, other, personal] = ["access", "other", "personal"].map((tokenId) =>
+    person("contractor", [], { tokenId }),
+  );
+  const made = person("job", [], { tokenId: "made", createdBy: ["user:contractor"] });
+  const all = [access!, other!, personal!, made];
+  const causes = () => all.map((principal) => withdrawn.cause(principal) !== undefined);
+
+  withdrawn.fold(sessionEnded("s1", ["access"]));
+  expect(causes()).toEqual([true, false, false, false]);
+  // identity names all of the principal's tokens, those that only wait too
+  const cause = withdrawn.fold(sessionEnded("", ["other", "personal", "made"]))!;
+  expect(all.map((principal) => cause(principal) !== undefined)).toEqual([true, true, true, true]);
+  expect(cause(personal!)).toMatch(/contractor must log in again/);
+  expect(cause(engineer)).toBeUndefined();
+  withdrawn.fold(seen("user:contractor"));
+  expect(causes()).toEqual([true, true, false, false]);
+  // decided beside the end of its session
+  withdrawn.fold(issued("late", "s1"));
+  expect(withdrawn.cause(person("contractor", [], { tokenId: "late" }))).toMatch(/token was withdrawn/);
 });
 
 test("a token's end reaches the tokens that were asked for with it, when it says so", () => {
@@ -43,7 +84,6 @@ test("a token's end reaches the tokens that were asked for with it, when it says
     [revoked("grandparent", false), false],
     [revoked("other", true), false],
     [offboarded("user:x", ["child"]), true],
-    [of({ $case: "providerSessionEnded", value: ProviderSessionEnded.fromPartial({ tokenIds: ["child"] }) }), true],
   ] as const) {
     const withdrawn = new Withdrawn();
     withdrawn.fold(issued);
