@@ -1,5 +1,6 @@
 /** A request as the outside sees it. Its text is sensitive: whoever asks for it says who may read it. */
 import { ApprovalState, ApprovalStatus } from "@sallyport/proto/approval";
+import type { HeldCommand } from "@sallyport/proto/held_command";
 import type { Status } from "./request.ts";
 import type { Known } from "./requests.ts";
 
@@ -23,6 +24,7 @@ export function viewOf({ id, request: state, seq }: Known, text: "with text" | "
     connection: request.connection,
     database: request.database,
     text: text === "with text" ? request.text : "",
+    shown: text === "with text" ? request.shown : withoutValues(request.shown),
     normalized: request.normalized,
     holds: request.holds,
     grantedBy: state.grants.map((grant) => grant.approver),
@@ -32,4 +34,14 @@ export function viewOf({ id, request: state, seq }: Known, text: "with text" | "
     expiresAtMs: request.expiresAtMs,
     asOf: seq,
   });
+}
+
+/** How many values of which types, and the forms of what is run: nothing that the text's own normalized form would not tell. */
+function withoutValues(shown: HeldCommand | undefined): HeldCommand | undefined {
+  if (shown === undefined) return undefined;
+  return {
+    ...shown,
+    parameters: shown.parameters.map((one) => ({ ...one, value: "", sha256: Buffer.alloc(0) })),
+    executes: shown.executes.map((one) => ({ ...one, text: "" })),
+  };
 }

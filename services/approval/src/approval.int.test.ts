@@ -83,7 +83,17 @@ test("a quorum of two, and a denial with its reason", async () => {
 test("who sees what: the text is for the requester and for who may answer", async () => {
   const { approvalId } = await ask(stage);
   const seenBy = async (who: string) => (await list(who)).find((one) => one.approvalId === approvalId);
-  expect(await seenBy("dba")).toMatchObject({ text: held().text });
+  expect(await seenBy("dba")).toMatchObject({ text: held().text, shown: held().shown });
+  const bare = (await seenBy("auditor"))?.shown;
+  expect(bare).toMatchObject({
+    parameterCount: 2,
+    executes: [{ name: "wipe", text: "", normalized: "delete from t where k = $1" }],
+  });
+  expect(bare?.parameters.map(({ length, value }) => [length, value])).toEqual([
+    [17, ""],
+    [2_000, ""],
+  ]);
+  expect(JSON.stringify(bare)).not.toMatch(/grace|c0ffee|AwMD/);
   expect(await seenBy("engineer")).toMatchObject({ text: held().text });
   expect(await seenBy("auditor")).toMatchObject({ text: "", normalized: held().normalized });
   expect(await seenBy("nobody")).toBeUndefined();

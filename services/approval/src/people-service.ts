@@ -1,6 +1,6 @@
 /** ApprovalsService: what people see and answer (TLS, bearer token). */
 import type { Store } from "@sallyport/decider";
-import { type ApprovalState, ApprovalsServiceService } from "@sallyport/proto/approval";
+import { ApprovalState, ApprovalsServiceService } from "@sallyport/proto/approval";
 import { AppError, type Callers, type CallInfo, type GrpcService, service } from "@sallyport/runtime";
 import { checkedId, checkedReason } from "./request-bounds.ts";
 import type { RequestCommand, RequestState } from "./request.ts";
@@ -29,7 +29,7 @@ export function peopleService({ requests, store, callers, now }: PeopleServicePa
     for (const one of all) {
       const state = await viewer.see(one);
       if (!state) continue;
-      bytes += state.text.length + state.normalized.length;
+      bytes += ApprovalState.encode(state).finish().length;
       if (seen.length >= maxListed || bytes > maxListedBytes) break;
       seen.push(state);
     }

@@ -2,12 +2,16 @@
 import { createHash } from "node:crypto";
 import type { RequestApprovalRequest } from "@sallyport/proto/approval";
 import { ApprovalRequested } from "@sallyport/proto/event";
+import type { HeldCommand } from "@sallyport/proto/held_command";
 import { AppError } from "@sallyport/runtime";
 
 const op = "approval.request";
 const maxName = 256;
 const maxText = 256 * 1024;
 const maxHolds = 32;
+const maxParameters = 1_000;
+const maxValue = 4_096;
+const maxExecutes = 256;
 const maxQuorum = 20;
 const defaultWithinSeconds = 15 * 60;
 const maxWithinSeconds = 7 * 24 * 3_600;
@@ -24,6 +28,7 @@ export function requestedFrom(asked: RequestApprovalRequest, nowMs: number): App
     if (asked[field].length > maxName) throw invalid(`${field} is too long`);
   for (const field of ["text", "normalized"] as const)
     if (asked[field].length > maxText) throw invalid("the command is too long for a person to approve");
+  checkShown(asked.text, asked.shown);
   if (asked.digest.length < 16 || asked.digest.length > 64) throw invalid("digest must have 16 to 64 bytes");
   if (holds.length === 0 || holds.length > maxHolds) throw invalid(`a request has 1 to ${maxHolds} holds`);
   for (const hold of holds) {
@@ -44,6 +49,29 @@ export function requestedFrom(asked: RequestApprovalRequest, nowMs: number): App
     })),
     expiresAtMs: expiryOf(asked, nowMs),
   });
+}
+
+/** Nobody consents to what they are not shown: the text and what it runs are whole, and what is cut of a value says so. */
+function checkShown(text: string, shown: HeldCommand | undefined): void {
+  if (shown === undefined || shown.textLength !== Buffer.byteLength(text))
+    throw invalid("a request shows all of the command's text, or is none");
+  const { parameters, parameterCount, executes } = shown;
+  if (parameters.length > maxParameters || parameterCount < parameters.length)
+    throw invalid(`a request lists at most ${maxParameters} parameters`);
+  let values = 0;
+  for (const { value, cut, sha256 } of parameters) {
+    if (value.length > maxValue || sha256.length > 64) throw invalid("a parameter is too long to be shown");
+    if (cut && sha256.length !== 32) throw invalid("a parameter that is cut has its hash");
+    values += value.length;
+  }
+  if (executes.length > maxExecutes) throw invalid(`a request runs at most ${maxExecutes} named statements`);
+  let [toRead, normalized] = [text.length, 0];
+  for (const inner of executes) {
+    if (inner.name.length > maxValue) throw invalid("a name is too long");
+    toRead += inner.text.length;
+    normalized += inner.normalized.length;
+  }
+  if (Math.max(toRead, normalized, values) > maxText) throw invalid("the command is too long for a person to approve");
 }
 
 const withinOf = (seconds: number): number => Math.min(seconds || defaultWithinSeconds, maxWithinSeconds);

@@ -1,4 +1,5 @@
 import { RequestApprovalRequest } from "@sallyport/proto/approval";
+import { HeldCommand, HeldParameter } from "@sallyport/proto/held_command";
 import { expect, test } from "vitest";
 import { digest, engineer, hold } from "../testing/people.ts";
 import { checkedId, checkedReason, idOf, requestedFrom } from "./request-bounds.ts";
@@ -11,9 +12,15 @@ const ask = (change: Partial<RequestApprovalRequest> = {}): RequestApprovalReque
     principal: engineer,
     connection: "orders",
     text: "delete",
+    shown: { textLength: 6 },
     holds: [hold("p", "dba")],
     ...change,
   });
+const shown = (change: Partial<HeldCommand>): Partial<RequestApprovalRequest> => ({
+  shown: HeldCommand.fromPartial({ textLength: 6, parameterCount: change.parameters?.length ?? 0, ...change }),
+});
+const parameter = (change: Partial<HeldParameter>): HeldParameter => HeldParameter.fromPartial(change);
+const inner = (text: string) => ({ kind: 1 as const, name: "n", text, normalized: "" });
 
 test("the shortest hold ends the request, and never after the session", () => {
   expect(
@@ -31,6 +38,15 @@ test.each<[string, Partial<RequestApprovalRequest>]>([
   ["sessionId", { sessionId: "" }],
   ["connection", { connection: "x".repeat(300) }],
   ["too long", { text: "x".repeat(300_000) }],
+  ["shows all", { shown: undefined }],
+  ["shows all", { text: "délete" }],
+  ["shows all", { text: "del" }],
+  ["parameters", shown({ parameters: [parameter({})], parameterCount: 0 })],
+  ["parameters", shown({ parameters: Array.from({ length: 1_001 }, () => parameter({})) })],
+  ["parameter is too long", shown({ parameters: [parameter({ value: "x".repeat(5_000), length: 5_000 })] })],
+  ["cut", shown({ parameters: [parameter({ value: "x", length: 5_000, cut: true })] })],
+  ["too long", shown({ executes: [inner("x".repeat(300_000))] })],
+  ["statements", shown({ executes: Array.from({ length: 257 }, () => inner("x")) })],
   ["digest", { digest: Buffer.alloc(0) }],
   ["holds", { holds: [] }],
   ["holds", { holds: Array.from({ length: 33 }, (_, i) => hold(String(i), "dba")) }],

@@ -1,6 +1,8 @@
 /** What a webhook says, and how it is signed. Only public fields: the statement in its normalized form, never its text. */
 import { createHmac } from "node:crypto";
 import type { Event } from "@sallyport/proto/event";
+import type { HeldCommand } from "@sallyport/proto/held_command";
+import { NamedStatement_Kind } from "@sallyport/proto/verdict";
 import type { Known } from "./requests.ts";
 
 type FactName = NonNullable<Event["fact"]>["$case"];
@@ -33,6 +35,7 @@ export function webhookBody(event: Event, seq: number, { id, request: state }: K
       connection: request.connection,
       database: request.database,
       statement: request.normalized,
+      ...shape(request.shown),
       holds: request.holds.map(({ policyId, group, quorum, message }) => ({
         policy: policyId,
         group,
@@ -44,6 +47,26 @@ export function webhookBody(event: Event, seq: number, { id, request: state }: K
     },
     ...outcome(event),
   });
+}
+
+/** Of what is shown to approvers, all but the values and the texts. */
+function shape(shown: HeldCommand | undefined): object {
+  if (shown === undefined) return {};
+  return {
+    text_length: shown.textLength,
+    parameter_count: shown.parameterCount,
+    parameters: shown.parameters.map((one) => ({
+      type_oid: one.typeOid,
+      binary: one.binary,
+      null: one.null,
+      length: one.length,
+    })),
+    executes: shown.executes.map(({ kind, name, normalized }) => ({
+      kind: kind === NamedStatement_Kind.KIND_CURSOR ? "cursor" : "prepared",
+      name,
+      statement: normalized,
+    })),
+  };
 }
 
 function outcome({ fact }: Event): object {

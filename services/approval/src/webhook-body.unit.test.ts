@@ -17,7 +17,18 @@ test("a request is told with public fields only", () => {
     sequence: 9,
     approval: { id: "a1", principal: "user:engineer", statement: requested().normalized },
   });
-  expect(body).not.toContain("ada@example.org");
+  expect(JSON.parse(body)).toMatchObject({
+    approval: {
+      text_length: 50,
+      parameter_count: 2,
+      parameters: [
+        { type_oid: 25, binary: false, null: false, length: 17 },
+        { type_oid: 17, binary: true, null: false, length: 2_000 },
+      ],
+      executes: [{ kind: "prepared", name: "wipe", statement: "delete from t where k = $1" }],
+    },
+  });
+  for (const hidden of ["ada@example.org", "grace", "c0ffee"]) expect(body).not.toContain(hidden);
   expect(body).not.toContain(requested().digest.toString("base64"));
 });
 

@@ -3,6 +3,7 @@ import { ApprovalRequested, ApprovalGranted } from "@sallyport/proto/event";
 import { Principal, PrincipalKind, TokenKind } from "@sallyport/proto/principal";
 import { Hold } from "@sallyport/proto/verdict";
 import type { Approver } from "../src/request.ts";
+import { shownOf } from "./shown.ts";
 
 export function person(name: string, groups: string[] = [], extra: Partial<Principal> = {}): Principal {
   const id = `user:${name}`;
@@ -48,6 +49,7 @@ export function requested(
     connection: "orders",
     database: "orders",
     text: "delete from orders where email = 'ada@example.org'",
+    shown: shownOf("delete from orders where email = 'ada@example.org'"),
     normalized: "delete from orders where email = $1",
     holds,
     expiresAtMs: 1_000_000,

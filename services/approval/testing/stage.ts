@@ -8,6 +8,7 @@ import { startApproval } from "../src/approval.ts";
 import { type ApprovalConfig, approvalConfig } from "../src/approval-config.ts";
 import { dba, dba2, engineer, hold, person, security } from "./people.ts";
 import { startPeers, type TestPeers } from "./peers.ts";
+import { shownOf } from "./shown.ts";
 
 export interface Stage {
   pki: TestPki;
@@ -90,6 +91,7 @@ export const held = (change: Partial<RequestApprovalRequest> = {}): RequestAppro
     connection: "orders",
     database: "orders",
     text: "delete from orders where email = 'ada@example.org'",
+    shown: shownOf("delete from orders where email = 'ada@example.org'"),
     normalized: "delete from orders where email = $1",
     holds: [hold("prod-delete", "dba")],
     edge: "edge-postgres-1",
