@@ -259,7 +259,7 @@ export class ClientSide {
     const { statement: name, parameterTypes } = parsed;
     if (this.#parts.prepared.full) return this.#admissions.refuseHere(TOO_MANY_NAMES);
     if (!this.#certainty.sure()) return;
-    const { frontend, prepared } = this.#parts;
+    const { frontend, prepared, state } = this.#parts;
     const { cycle } = frontend;
     // It is kept for as long as the statement: a view would keep the whole chunk that it came in.
     const text = Buffer.from(parsed.text);
@@ -270,6 +270,7 @@ export class ClientSide {
       question: (command, decision) => {
         const statement: Statement = { name, text, parameterTypes, cycle, answered: false, certain: true };
         prepared.addStatement(statement);
+        state.renamed(name);
         return { reply: "parse", cycle, command, statement, decision };
       },
     });
@@ -378,7 +379,8 @@ export class ClientSide {
 
   #close(message: Message): void {
     const { of, name } = decodeNamed("Close", message.bytes, message.start + 5, message.end);
-    const { prepared, frontend } = this.#parts;
+    const { prepared, frontend, state } = this.#parts;
+    if (of === "statement") state.renamed(name);
     const closes = of === "portal" ? prepared.portal(name) : prepared.statement(name);
     this.#pass(message, { reply: "close", cycle: frontend.cycle, command: undefined, closes });
   }

@@ -234,6 +234,37 @@ describe("extended protocol", () => {
     client.end();
   });
 
+  test("a name that SQL has made is nothing any more once the protocol gives it to another text", async () => {
+    gateway.decide = ({ command }) => {
+      const [, name, text] = /^PREPARE (.) AS (.*)/.exec(command?.text ?? "") ?? [];
+      return { facts: facts(name === undefined ? { verbs: ["execute"] } : { named: [{ kind: 1, name, text }] }) };
+    };
+    const client = await login();
+    await client.query("PREPARE q AS SELECT 'from sql'");
+    client.send(serialize.close({ type: "S", name: "q" }), parse("SELECT 'by protocol'", "q"), sync);
+    expect(typesOf(await client.until("Z"))).toBe("31Z");
+    expect(rowsOf(await client.query("EXECUTE q"))).toEqual([["by protocol"]]);
+    expect(gateway.questions.at(-1)?.command?.named).toEqual([{ kind: 1, name: "q", text: "SELECT 'by protocol'" }]);
+    // the server keeps the old one: then nobody is sure of either
+    await client.query("PREPARE r AS SELECT 'kept'");
+    client.send(parse("SELECT 'refused'", "r"), sync);
+    expect(reportsOf(await client.until("Z"))[0]).toMatchObject({ C: "42P05" });
+    client.send(bind("r"), execute(), sync);
+    expect(reportsOf(await client.until("Z"))[0]).toMatchObject({ C: "26000" });
+    client.end();
+  });
+
+  test("a Close does not take the name from what was given it behind", async () => {
+    const client = await login();
+    client.send(parse("SELECT 'old'", "n"), sync);
+    await client.until("Z");
+    client.send(serialize.close({ type: "S", name: "n" }), parse("SELECT 'new'", "n"), bind("n"), execute(), sync);
+    expect(rowsOf(await client.until("Z"))).toEqual([["new"]]);
+    client.send(bind("n"), execute(), sync);
+    expect(rowsOf(await client.until("Z"))).toEqual([["new"]]);
+    client.end();
+  });
+
   test("a statement that SQL has prepared can be bound", async () => {
     gateway.decide = ({ command }) =>
       command?.text.startsWith("PREPARE")
@@ -378,6 +409,24 @@ describe("a denial", () => {
   });
 });
 
+test("what is left of a COPY that has failed is never taken for messages", async () => {
+  const client = await login();
+  await client.query("CREATE TABLE target_of_copy (id int)");
+  const smuggled = serialize.query("DROP TABLE target_of_copy");
+  const data = Buffer.concat([Buffer.alloc(70_000, "x"), smuggled, smuggled]);
+  const message = Buffer.concat([Buffer.from([0x64, 0, 0, 0, 0]), data]);
+  message.writeUInt32BE(message.length - 1, 1);
+  client.send(serialize.query("COPY target_of_copy FROM STDIN"));
+  await client.until("G");
+  // the header and some of it; then the COPY fails at the target, and only then comes the rest
+  client.send(serialize.copyData(Buffer.from("not a number\n")), message.subarray(0, 69_000));
+  expect(typesOf(await client.until("Z"))).toBe("EZ");
+  client.send(message.subarray(69_000), serialize.copyDone());
+  expect(rowsOf(await client.query("SELECT count(*) FROM target_of_copy"))).toEqual([["0"]]);
+  expect(postgres.log()).not.toContain("DROP TABLE target_of_copy");
+  client.end();
+});
+
 describe("the session's state", () => {
   test("search_path and role are asked for again after what may change them, and after a rollback", async () => {
     gateway.decide = ({ command }) =>
@@ -400,6 +449,48 @@ describe("the session's state", () => {
       role: "app",
       settings: { standard_conforming_strings: "on", client_encoding: "UTF8" },
     });
+    client.end();
+  });
+
+  test.each([
+    ["SET search_path = other", { sessionEffect: true }, ["pg_catalog", "other"]],
+    [
+      "CREATE TEMP TABLE gone (id int)",
+      { sessionEffect: true, defines: true },
+      [expect.stringMatching(/^pg_temp/), "pg_catalog", "public"],
+    ],
+  ])("after a rollback that is pipelined, what %s did is not believed any more", async (effect, change, inside) => {
+    gateway.decide = ({ command }) => (command?.text === effect ? { facts: facts(change) } : {});
+    const client = await login();
+    await client.query("SELECT 'before'");
+    const asked = (text: string): unknown =>
+      gateway.questions.findLast(({ command }) => command?.text === text)?.command;
+    const before = asked("SELECT 'before'");
+    client.send(serialize.query("BEGIN"), serialize.query(effect), serialize.query("SELECT 'inside'"));
+    client.send(serialize.query("ROLLBACK"), serialize.query("SELECT 'after'"));
+    for (let i = 0; i < 5; i++) await client.until("Z");
+    expect(asked("SELECT 'inside'")).toMatchObject({ searchPath: inside, schemaTouched: "defines" in change });
+    expect(before).toMatchObject({ searchPath: ["pg_catalog", "public"], schemaTouched: false });
+    expect(asked("SELECT 'after'")).toMatchObject({ searchPath: ["pg_catalog", "public"] });
+    client.end();
+  });
+
+  test("what the server reports when a transaction fails counts there, where nothing can be asked", async () => {
+    gateway.decide = ({ command }) =>
+      command?.text.startsWith("SET") ? { facts: facts({ sessionEffect: true }) } : {};
+    const client = await login();
+    const strings = async (sql: string): Promise<string | undefined> => {
+      await client.query(sql);
+      return gateway.questions.at(-1)?.command?.settings["standard_conforming_strings"];
+    };
+    await client.query("BEGIN");
+    await client.query("SET standard_conforming_strings = off");
+    expect(await strings("SELECT 'changed'")).toBe("off");
+    // the server takes the setting back at the error, and says so
+    expect(statusOf(await client.query("SELECT 1/0"))).toBe("E");
+    expect(await strings("SELECT 'failed'")).toBe("on");
+    await client.query("ROLLBACK");
+    expect(await strings("SELECT 'behind'")).toBe("on");
     client.end();
   });
 

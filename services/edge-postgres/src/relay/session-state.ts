@@ -163,6 +163,13 @@ export class SessionState {
     return this.#named.find((n) => n.kind === NamedStatement_Kind.KIND_PREPARED && n.name === name)?.text;
   }
 
+  /** A protocol Parse or Close of this name was sent: a statement that SQL has made under it is what it was no longer. */
+  renamed(name: string): void {
+    if (this.preparedInSql(name) === undefined) return;
+    this.#named = this.#named.filter((n) => n.kind !== NamedStatement_Kind.KIND_PREPARED || n.name !== name);
+    this.#changed();
+  }
+
   #changed(): void {
     this.#context = undefined;
     this.changes += 1;

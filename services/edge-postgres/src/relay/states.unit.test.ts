@@ -225,6 +225,72 @@ describe("the session's state at the target", () => {
     expect(state.preparedInSql("q")).toBeUndefined();
   });
 
+  test.each([
+    ["DEALLOCATE q", { verbs: ["deallocate"] }],
+    ["DISCARD ALL", { verbs: ["discard"] }],
+    ["CLOSE ALL", { verbs: ["close"] }],
+    ["code that nobody looked into", { opaque: true }],
+    ["a function of a user's", { userCode: true }],
+  ])("a name is forgotten once %s is sent", (_, change) => {
+    const named = [{ kind: 1 as const, name: "q", text: "SELECT 1" }];
+    const state = new SessionState();
+    state.answered(facts({ named }), true);
+    state.sent(facts({ verbs: ["select"] }));
+    expect(state.context.named).toEqual(named);
+    const { changes } = state;
+    state.sent(facts(change));
+    expect(state.context.named).toEqual([]);
+    expect(state.changes).toBeGreaterThan(changes);
+  });
+
+  test("a name that SQL has made is forgotten once the protocol gives or takes it, a cursor's is not", () => {
+    const named = [
+      { kind: 1 as const, name: "q", text: "SELECT 1" },
+      { kind: 2 as const, name: "q", text: "SELECT 2" },
+    ];
+    const state = new SessionState();
+    state.answered(facts({ named }), true);
+    state.renamed("other");
+    expect(state.preparedInSql("q")).toBe("SELECT 1");
+    state.renamed("q");
+    expect(state.preparedInSql("q")).toBeUndefined();
+    expect(state.context.named.map(({ kind }) => kind)).toEqual([2]);
+  });
+
+  test("whatever a decision depends on counts as a change", () => {
+    const state = new SessionState();
+    const changes = (what: () => void): boolean => {
+      const before = state.changes;
+      what();
+      return state.changes > before;
+    };
+    expect(changes(() => state.sent(facts()))).toBe(false);
+    expect(changes(() => state.answered(facts(), true))).toBe(false);
+    expect(changes(() => state.ready("T"))).toBe(false);
+    expect(changes(() => state.sent(facts({ sessionEffect: true })))).toBe(true);
+    expect(changes(() => state.learned(row))).toBe(true);
+    expect(changes(() => state.answered(facts(), true))).toBe(true);
+    expect(changes(() => state.sent(facts({ defines: true })))).toBe(true);
+    expect(changes(() => state.ready("I"))).toBe(true);
+    expect(changes(() => state.observed())).toBe(true);
+    expect(changes(() => state.mustObserve(1e9))).toBe(true);
+    expect(changes(() => state.reported("client_encoding", "LATIN1"))).toBe(true);
+  });
+
+  test("what the server reports counts in a failed transaction too, where nothing can be asked", () => {
+    const state = new SessionState();
+    state.learned(row);
+    state.ready("T");
+    state.reported("standard_conforming_strings", "off");
+    state.ready("E");
+    state.learned(undefined);
+    expect(state.context).toMatchObject({
+      searchPath: [],
+      role: "",
+      settings: { standard_conforming_strings: "off", client_encoding: "UTF8" },
+    });
+  });
+
   test("names are bounded", () => {
     const state = new SessionState();
     for (let i = 0; i < 400; i++) {
