@@ -32,19 +32,12 @@ export function createPrinter(format: Format, out: NodeJS.WriteStream, err: Node
     line: write,
     say: (line) => void err.write(line + "\n"),
     rows(columns, rows) {
-      if (format === "json")
-        write(
-          JSON.stringify(
-            rows.map((row) => objectOf(columns, row)),
-            null,
-            2,
-          ),
-        );
+      if (format === "json") write(json(rows.map((row) => objectOf(columns, row))));
       else if (format === "csv") write([columns, ...rows].map((row) => row.map(csvCell).join(",")).join("\r\n"));
       else write(table(columns, rows, paint));
     },
     record(record) {
-      if (format === "json") write(JSON.stringify(record, null, 2));
+      if (format === "json") write(json(record));
       else if (format === "csv") this.rows(Object.keys(record), [Object.values(record)]);
       else {
         const width = Math.max(0, ...Object.keys(record).map((key) => key.length));
@@ -92,13 +85,24 @@ function isList(cell: Cell): cell is readonly Cell[] {
   return Array.isArray(cell);
 }
 
+/** What a terminal obeys, or what changes how the text around it reads: controls, directions, invisible characters. */
+const UNSEEN = /[\p{Cc}\p{Cf}\p{Zl}\p{Zp}]/gu;
+
 /** Values come from outside: control characters (an escape sequence, a line break) are shown, not obeyed. */
 export function visible(value: string): string {
-  // oxlint-disable-next-line no-control-regex -- control characters are what is looked for
-  return value.replace(/[\u0000-\u001f\u007f-\u009f]/g, (c) => {
+  return value.replace(UNSEEN, (c) => {
     if (c === "\n") return "⏎";
     if (c === "\t") return " ";
-    return `\\x${c.charCodeAt(0).toString(16).padStart(2, "0")}`;
+    const code = c.codePointAt(0)!.toString(16);
+    return code.length > 2 ? `\\u{${code}}` : `\\x${code.padStart(2, "0")}`;
+  });
+}
+
+/** JSON, with what a terminal would obey as escapes: it says the same. */
+function json(value: unknown): string {
+  return JSON.stringify(value, null, 2).replace(UNSEEN, (c) => {
+    if (c === "\n") return c;
+    return Array.from({ length: c.length }, (_, i) => `\\u${c.charCodeAt(i).toString(16).padStart(4, "0")}`).join("");
   });
 }
 

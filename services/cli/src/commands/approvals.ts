@@ -3,6 +3,7 @@ import { ApprovalStatus, type ApprovalState } from "@sallyport/proto/approval";
 import { AppError } from "@sallyport/runtime";
 import { call, items } from "../api.ts";
 import type { Context } from "../context.ts";
+import { executedLines, parameterLines } from "../held-view.ts";
 import { visible, when } from "../output.ts";
 import type { Run } from "../program.ts";
 
@@ -48,7 +49,18 @@ async function decide(context: Context, approvalId: string, grant: boolean, reas
   show(context, [state]);
 }
 
-const COLUMNS = ["id", "status", "principal", "connection", "command", "needs", "granted by", "until"];
+const COLUMNS = [
+  "id",
+  "status",
+  "principal",
+  "connection",
+  "command",
+  "parameters",
+  "runs",
+  "needs",
+  "granted by",
+  "until",
+];
 
 function show(context: Context, approvals: readonly ApprovalState[]): void {
   context.print.rows(
@@ -59,6 +71,8 @@ function show(context: Context, approvals: readonly ApprovalState[]): void {
       [state.principalId, ...state.actors].join(" via "),
       state.database === "" ? state.connection : `${state.connection}/${state.database}`,
       state.text || state.normalized,
+      parameterLines(state.shown),
+      executedLines(state.shown),
       state.holds.map((hold) => (hold.quorum > 1 ? `${hold.quorum} of ${hold.group}` : hold.group)),
       state.grantedBy,
       when(state.expiresAtMs),
@@ -77,6 +91,9 @@ function showOne(context: Context, state: ApprovalState): void {
     `${paint.bold(state.approvalId)}  ${status === "pending" ? paint.yellow(status) : status}  ${[state.principalId, ...state.actors].join(" via ")} on ${state.connection}`,
   );
   context.print.line(`  ${visible(state.text || state.normalized)}`);
+  for (const line of [...parameterLines(state.shown), ...executedLines(state.shown)]) {
+    context.print.line(`    ${visible(line)}`);
+  }
   if (state.reason !== "") context.print.line(paint.dim(`  ${visible(state.reason)}`));
 }
 
