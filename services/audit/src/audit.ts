@@ -10,7 +10,7 @@ import { ChainCheck } from "./ingest/chain-check.ts";
 import { Evidence } from "./ingest/evidence.ts";
 import { Ingester } from "./ingest/ingester.ts";
 import { lastOrd } from "./ingest/position.ts";
-import { natsSource } from "./ingest/source.ts";
+import { natsSource, streamNames } from "./ingest/source.ts";
 import { VerdictKeys } from "./ingest/verdict-mac.ts";
 import { Progress } from "./progress.ts";
 import { Projector } from "./projections/projector.ts";
@@ -94,6 +94,9 @@ async function serve(
     },
   });
   gauge(runtime.meter, "sallyport.audit.ingest_lag", () => ingester.lagSeconds());
+  for (const stream of streamNames(config.partitions)) {
+    gauge(runtime.meter, "sallyport.audit.position", () => progress.committed(stream), { stream });
+  }
   const running = [ingester.run(signal), projector.run(signal), chains.run(signal)];
   runtime.onShutdown("ingestion", async () => {
     await clickhouse.cancelAll();

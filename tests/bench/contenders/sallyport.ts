@@ -2,7 +2,7 @@ import { connectApi, type Api } from "@sallyport/cli/api";
 import type { Profile } from "@sallyport/cli/home";
 import type { Stack } from "@sallyport/local";
 import { openLog, type Log } from "@sallyport/local/log";
-import { SERVICE_NAMES } from "@sallyport/local/ports";
+import { SERVICE_NAMES, type ServiceName } from "@sallyport/local/ports";
 import { deploymentOf, prepareProfiles } from "@sallyport/local/profiles";
 import { untilLogin } from "../clients.ts";
 import { libpqEnvironment, type Contender, type LibpqEnvironment } from "./contender.ts";
@@ -16,6 +16,8 @@ export interface Sallyport extends Contender {
   /** A demo account's profile. Tokens last an hour: `signIn` again in a long run. */
   profile(name: string): Profile;
   envOf(profile: string, tls: boolean): LibpqEnvironment;
+  /** where a service shows its metrics to Prometheus */
+  metricsUrl(service: ServiceName): string;
   edgePid(): number;
   auditPid(): number;
   signIn(): Promise<void>;
@@ -53,6 +55,7 @@ export async function sallyport(stack: Stack): Promise<Sallyport> {
     envOf,
     processes: () =>
       ["postgres", "nats-server", ...SERVICE_NAMES].map((name) => ({ name, pid: requirePid(stack, name) })),
+    metricsUrl: (service) => `http://127.0.0.1:${stack.ports.metrics[service]}/metrics`,
     edgePid: () => requirePid(stack, "edge-postgres"),
     auditPid: () => requirePid(stack, "audit"),
     async signIn() {

@@ -25,7 +25,7 @@ export async function measureDrain(sallyport: Sallyport, bus: Bus, seconds: numb
   const ended = performance.now();
   await pause(LAST_RECORDS_MS);
   const last = await bus.lastSequence();
-  await untilIngested(sallyport.log, last, 50, DEADLINE_MS);
+  await untilIngested(sallyport, last, 50, DEADLINE_MS);
   const drainSeconds = (performance.now() - ended) / 1000;
   return { ...run, ...(await count(sallyport, bus, after, last)), drainSeconds };
 }
@@ -48,7 +48,7 @@ export async function measureIngest(
   }
   const started = performance.now();
   const last = await bus.lastSequence();
-  await untilIngested(sallyport.log, last, 50, DEADLINE_MS);
+  await untilIngested(sallyport, last, 50, DEADLINE_MS);
   const drainSeconds = (performance.now() - started) / 1000;
   const counted = await count(sallyport, bus, after, last);
   return { ...run, ...counted, drainSeconds, recordsPerSecond: counted.recorded.records / drainSeconds };

@@ -66,6 +66,9 @@ const RETRY_MS = 500;
  */
 const REST_FACTOR = 12;
 const MAX_REST_MS = 400;
+/** What is worth its price at once: there is more to come. */
+const WORTH_ROWS = 20_000;
+const WORTH_BYTES = 4 * 1024 * 1024;
 /** Traced messages of a block that get a span. */
 const MAX_TRACES = 100;
 
@@ -269,7 +272,8 @@ export class Ingester {
   #schedule(): void {
     const { flushMs, blockBytes, blockRows } = this.#parts.settings;
     if (this.#inserting !== undefined) return;
-    if (this.#filling.bytes >= blockBytes || this.#filling.rows >= blockRows) this.#flush();
+    const { bytes, rows } = this.#filling;
+    if (bytes >= Math.min(blockBytes, WORTH_BYTES) || rows >= Math.min(blockRows, WORTH_ROWS)) this.#flush();
     else if (this.#timer === undefined) {
       const wait = Math.max(flushMs, this.#restUntil - performance.now());
       this.#timer = setTimeout(() => this.#flush(), wait);

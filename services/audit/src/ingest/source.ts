@@ -30,9 +30,13 @@ const PREFETCH_BYTES = 16 * 1024 * 1024;
 const HEARTBEAT_MS = 1_000;
 const PULL_MS = 10_000;
 
-/** @param partitions how many FRAMES streams there are */
+/** All streams that are ingested. `partitions`: how many FRAMES streams there are. */
+export function streamNames(partitions: number): string[] {
+  return [EVENTS_STREAM, ...Array.from({ length: partitions }, (_, n) => framesStream(n))];
+}
+
 export function natsSource(nc: NatsConnection, partitions: number): MessageSource {
-  const names = [EVENTS_STREAM, ...Array.from({ length: partitions }, (_, n) => framesStream(n))];
+  const names = streamNames(partitions);
   return {
     streams: async () => {
       const manager = await jetstreamManager(nc, { checkAPI: false });

@@ -12,6 +12,7 @@ export const metricNames = {
   "sallyport.recorder.acknowledgement": ["s", "time from publishing a batch to its acknowledgement"],
   "sallyport.recorder.paused": ["{session}", "sessions paused because the bus lags"],
   "sallyport.audit.ingest_lag": ["s", "age of the newest record that is in ClickHouse, measured when records wait"],
+  "sallyport.audit.position": ["{message}", "sequence of the newest message that is in ClickHouse, by stream"],
   "sallyport.audit.records": ["{record}", "records ingested"],
   "sallyport.checks": ["{check}", "policy checks, by outcome and whether cached"],
   "sallyport.check.duration": ["s", "time to decide one check"],
