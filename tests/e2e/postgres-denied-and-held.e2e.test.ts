@@ -45,6 +45,44 @@ test("a held command tells the client who may approve it, and Ctrl-C ends the wa
   expect(count.out).toBe("1\n");
 });
 
+test("who approves sees what a prepared statement would do, and it runs once they have", async () => {
+  const { spawn } = await import("node:child_process");
+  const { fileURLToPath } = await import("node:url");
+  const child = spawn("psql", ["-X", "-At", "-v", "ON_ERROR_STOP=1"], {
+    env: { ...process.env, ...libpq(gateway, "engineer", "orders") },
+    stdio: ["pipe", "pipe", "pipe"],
+  });
+  let err = "";
+  let out = "";
+  child.stdout.on("data", (chunk: Buffer) => (out += chunk.toString()));
+  const ended = new Promise<number | null>((resolve) => child.once("close", resolve));
+  child.stdin.end(
+    "PREPARE tidy (integer) AS UPDATE orders SET status = 'e2e-7262' WHERE id = $1;\nEXECUTE tidy(102);\n",
+  );
+  await new Promise<void>((resolve, reject) => {
+    child.once("close", () => reject(new Error(err + out)));
+    child.stderr.on("data", (chunk: Buffer) => {
+      err += chunk.toString();
+      if (err.includes("NOTICE")) resolve();
+    });
+  });
+  const main = fileURLToPath(new URL("../../services/cli/src/main.ts", import.meta.url));
+  const cli = (...args: string[]) =>
+    run(process.execPath, [main, "--profile", "dba", "--format", "json", ...args], {
+      env: { SALLYPORT_HOME: gateway.stateDir, NODE_NO_WARNINGS: "1" },
+    });
+  const listed = await cli("approvals");
+  const found = (JSON.parse(listed.out) as { id: string; command: string; runs: string[] }[]).find(({ command }) =>
+    command.startsWith("EXECUTE tidy(102)"),
+  );
+  expect(found?.runs).toEqual([`prepared "tidy": UPDATE orders SET status = 'e2e-7262' WHERE id = $1`]);
+  const approved = await cli("approve", found!.id);
+  expect(approved.err).toBe("");
+  expect(approved.out).toContain("e2e-7262");
+  expect(await ended).toBe(0);
+  expect(out).toContain("UPDATE 1");
+});
+
 test("a wrong token, an unknown connection and somebody else's name are refused with sentences", async () => {
   const env = libpq(gateway, "engineer", "orders");
   const wrong = await run("psql", ["-X", "-c", "SELECT 1"], { env: { ...env, PGPASSWORD: "nonsense" } });
