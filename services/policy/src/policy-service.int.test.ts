@@ -30,8 +30,9 @@ const secret = randomBytes(32);
 
 async function publish(fact: object, service_: "catalog" | "approval" = "catalog"): Promise<number> {
   const id = randomBytes(6).toString("hex");
-  const message = Event.fromPartial({ id, service: service_, aggregate: `x/${id}`, fact } as never);
-  const subject = event(service_, service_ === "catalog" ? "configuration" : "request", id);
+  const kind = service_ === "catalog" ? "configuration" : "request";
+  const message = Event.fromPartial({ id, service: service_, aggregate: `${kind}/${id}`, version: 1, fact } as never);
+  const subject = event(service_, kind, id);
   return (await jetstream(nc).publish(subject, Event.encode(message).finish(), { msgID: id })).seq;
 }
 
@@ -109,6 +110,20 @@ async function ask(text: string, more: Partial<CheckRequest> = {}): Promise<Verd
   expect(response.verdict.keyId).toBe("test-1");
   return Verdict.decode(response.verdict.verdict);
 }
+
+test("a connect decision says who could not be let write at all", async () => {
+  const connect = (name: string): Partial<CheckRequest> => ({
+    session: {
+      ...request("").session!,
+      principal: person(name, { expiresAtMs: 0 }),
+    },
+    subject: { $case: "connect", value: {} },
+  });
+  expect(await ask("", connect("engineer"))).toMatchObject({ outcome: Outcome.OUTCOME_FORWARD, mayWrite: true });
+  expect(await ask("", connect("contractor"))).toMatchObject({ outcome: Outcome.OUTCOME_FORWARD, mayWrite: false });
+  const held = await ask("DELETE FROM orders WHERE id = 1");
+  expect(held).toMatchObject({ outcome: Outcome.OUTCOME_HOLD, mayWrite: true });
+});
 
 test("checks are answered over the stream, signed", async () => {
   expect((await ask("SELECT id FROM orders WHERE id = 1")).outcome).toBe(Outcome.OUTCOME_FORWARD);

@@ -78,7 +78,10 @@ async function running(giveUpMs = 5000): Promise<Running> {
       return login.open(target, new PassThrough());
     },
     async say(fact, id) {
-      const event: Event = { ...Event.fromPartial({ id }), fact };
+      const event: Event = {
+        ...Event.fromPartial({ id, service: "identity", aggregate: `principal/${id}`, version: 1 }),
+        fact,
+      };
       await jetstream(nats).publish(eventSubject("identity", "principal", id), Event.encode(event).finish());
     },
   };

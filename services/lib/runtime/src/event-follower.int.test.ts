@@ -32,7 +32,7 @@ afterEach(async () => {
 });
 
 const publish = async (id: string, service: "identity" | "approval" = "identity") => {
-  const message = Event.fromPartial({ id, service, aggregate: `token/${id}` });
+  const message = Event.fromPartial({ id, service, aggregate: `token/${id}`, version: 1 });
   return (
     await jetstream(nc).publish(event(service, "token", id), Event.encode(message).finish(), { msgID: id, retries: 20 })
   ).seq;
@@ -131,4 +131,25 @@ test("an event that cannot be folded ends the follower", async () => {
   expect((await fatal.promise).message).toMatch(/cannot fold/);
   expect(follower.seq()).toBe(0);
   expect(follower.freshUntil()).toBe(0);
+});
+
+test("what no service says there is skipped: old events again, on another's subject, bytes that are none", async () => {
+  const seen: string[] = [];
+  const fatal: AppError[] = [];
+  const onFatal = (error: AppError) => fatal.push(error);
+  const onEvent = (e: Event, seq: number) => seen.push(`${seq} ${e.id}`);
+  follower = await followEvents(nc, { from: 1, onEvent, log, onFatal });
+  await publish("a");
+  const js = jetstream(nc);
+  const manager = await jetstreamManager(nc);
+  const stored = await manager.streams.getMessage(EVENTS_STREAM, { seq: 1 });
+  await js.publish(event("identity", "token", "a"), stored!.data);
+  await js.publish(event("catalog", "configuration", "main"), stored!.data);
+  await js.publish(event("identity", "token", "b"), '{"type":"io.nats.jetstream.api.v1.stream_info_response"}');
+  await js.publish(event("identity", "token", "b"), new Uint8Array([0xff]));
+  const last = await publish("b");
+  expect(await follower.waitFor(last, 2_000)).toBe(true);
+  expect(await follower.provenSince(performance.now(), 2_000)).toBe(true);
+  expect(seen).toEqual(["1 a", "6 b"]);
+  expect(fatal).toEqual([]);
 });

@@ -7,9 +7,10 @@
  * and so the folded sequence counts all of EVENTS.
  */
 import { type Msg, type NatsConnection, nuid, type Subscription } from "@nats-io/transport-node";
-import { Event } from "@sallyport/proto/event";
+import type { Event } from "@sallyport/proto/event";
 import { EVENTS_ALL, EVENTS_STREAM } from "@sallyport/proto/subjects";
 import { AppError } from "./app-error.ts";
+import { EventGuard } from "./event-follower-guard.ts";
 import { Barriers } from "./follower-barriers.ts";
 import type { Logger } from "./log.ts";
 import { createInboxOf, jetStreamRequest, sequencesOf, type StreamInfoAnswer } from "./jetstream-api.ts";
@@ -21,11 +22,11 @@ export interface FollowOptions {
   subjects?: readonly string[];
   /** first sequence to fold; 1 = all */
   from: number;
-  /** Folds synchronously. What it throws ends the follower: a half-folded state must not decide. */
+  /** Folds synchronously; told only what a service says there (event-follower-guard.ts). What it throws ends the follower: a half-folded state must not decide. */
   onEvent(event: Event, seq: number, subject: string): void;
   log: Logger;
   /**
-   * The stream was created anew, lost acknowledged messages, or a message cannot be folded. The follower has stopped and
+   * The stream was created anew, lost acknowledged messages, or an event cannot be folded. The follower has stopped and
    * is never fresh again. Default: throw, which ends the process; it folds everything again when it is restarted.
    */
   onFatal?: (error: AppError) => void;
@@ -76,6 +77,8 @@ class Follower implements EventFollower {
   readonly #proofs = new SequenceWaiters();
   readonly #caughtUp = Promise.withResolvers<void>();
   readonly caughtUp = this.#caughtUp.promise;
+  readonly #guard = new EventGuard();
+  #refused = 0;
   #folded: number;
   #incarnation: string | undefined;
   #consumer: Consumer | undefined;
@@ -195,11 +198,20 @@ class Follower implements EventFollower {
     consumer.delivered = at.delivered;
     if (at.stream <= this.#folded) return;
     try {
-      if (this.#matches(message.subject)) this.#options.onEvent(Event.decode(message.data), at.stream, message.subject);
+      if (this.#matches(message.subject)) this.#fold(message, at.stream);
     } catch (cause) {
       return this.#die(`cannot fold the event at ${at.stream} on ${message.subject}`, cause);
     }
     this.#advance(at.stream);
+  }
+
+  #fold({ data, subject }: Msg, seq: number): void {
+    const read = this.#guard.read(data, subject);
+    if (read.kind === "said") return this.#options.onEvent(read.event, seq, subject);
+    this.#refused += 1;
+    // Never its content. The subject is one that an attacker may have chosen.
+    const what = { seq, subject: subject.slice(0, 200), why: read.why, refused: this.#refused };
+    this.#options.log.error(what, "a message on EVENTS is not what a service says there: skipped");
   }
 
   #advance(seq: number): void {

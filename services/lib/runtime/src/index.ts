@@ -2,6 +2,7 @@
 export { AppError, type ErrorCode, errorCodes } from "./app-error.ts";
 export { type Caller, type Callers, openCallers } from "./caller.ts";
 export { type BaseConfig, baseConfig, hostPort, parseConfig, secretRef, splitHostPort } from "./config.ts";
+export { belongsOn, readEvent } from "./event-follower-guard.ts";
 export { type EventFollower, followEvents, type FollowOptions } from "./event-follower.ts";
 export { leaseMs } from "./follower-barriers.ts";
 export { bearer, callStream, type CallSettings, callUnary, internalClient, publicClient } from "./grpc-client.ts";
