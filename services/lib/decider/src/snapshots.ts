@@ -39,7 +39,7 @@ export async function readSnapshot<State>(
     const found = envelope.parse(JSON.parse(bytes.toString("utf8")));
     if (found.schema !== format.schema) return undefined;
     const folded = await eventAt(nc, found.seq);
-    if (folded?.event.id !== found.eventId || folded.subject !== at.subject) return undefined;
+    if (folded?.event?.id !== found.eventId || folded.subject !== at.subject) return undefined;
     return { state: format.fromJson(found.state), seq: found.seq, version: found.version };
   } catch {
     return undefined;

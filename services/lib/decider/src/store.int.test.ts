@@ -229,3 +229,23 @@ test("the bus away: an error, and afterwards it works again", async () => {
   expect(await meanwhile).toMatchObject({ kind: "done", version: 2 });
   expect(await store.handle(id, add("c"), by)).toMatchObject({ kind: "done", state: { trail: "abc" } });
 });
+
+test.each([1, 12])(
+  "what no service says on the subject changes nothing, and stops nothing (after %d events)",
+  async (count) => {
+    const id = randomUUID();
+    const subject = subjectOf("identity", "token", id);
+    const first = await openStore(nc, options()).handle(id, add("a"), by);
+    if (first.kind !== "done") throw new Error();
+    for (let i = 1; i < count; i++) await openStore(nc, options()).handle(id, add("a"), by);
+    const js = jetstream(nc);
+    const other = { ...first.events[0]!, aggregate: "token/other", version: count + 1 };
+    await js.publish(subject, Event.encode(first.events[0]!).finish());
+    await js.publish(subject, Event.encode(other).finish());
+    await js.publish(subject, new Uint8Array([0xff]));
+    const store = openStore(nc, options());
+    expect(await store.load(id)).toMatchObject({ state: { trail: "a".repeat(count) }, version: count });
+    expect(await store.handle(id, add("b"), by)).toMatchObject({ kind: "done", version: count + 1 });
+    expect((await openStore(nc, options()).load(id)).state).toMatchObject({ trail: `${"a".repeat(count)}b` });
+  },
+);

@@ -177,7 +177,7 @@ class EventStore<State, Command> implements Store<State, Command> {
         if (!isWrongLastSequence(error)) lost = error;
         else {
           const last = await lastEvent(this.#nc, subject);
-          return last?.event.id === event.id ? last.seq : "conflict";
+          return last?.event?.id === event.id ? last.seq : "conflict";
         }
       }
     }
@@ -192,11 +192,16 @@ class EventStore<State, Command> implements Store<State, Command> {
     const known = this.#states.get(id);
     if (known && known.seq >= last.seq) return known;
     const snapshot =
-      !known && snapshots && last.event.version > snapshots.every
+      !known && snapshots && (last.event?.version ?? Number.POSITIVE_INFINITY) > snapshots.every
         ? await readSnapshot(this.#nc, { service, kind, id, subject }, snapshots)
         : undefined;
     let at: Versioned<State> = known ?? snapshot ?? { state: decider.initial(), seq: 0, version: 0 };
     for (const { event, seq } of await readSubject(this.#nc, subject, { after: at.seq, last })) {
+      if (event === undefined || event.version <= at.version) {
+        // Not this aggregate's, or one of its events again: it changes nothing, but the next one comes after it.
+        at = { ...at, seq };
+        continue;
+      }
       if (event.version !== at.version + 1)
         throw new AppError("internal", "decider.load", `${subject}: version ${event.version} follows ${at.version}`);
       at = { state: decider.evolve(at.state, event), seq, version: event.version };

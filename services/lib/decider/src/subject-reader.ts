@@ -1,11 +1,12 @@
 /** Reads one subject of EVENTS. Few events: message by message; many: one short-lived consumer. */
 import { type Msg, type NatsConnection, nuid } from "@nats-io/transport-node";
-import { Event } from "@sallyport/proto/event";
+import type { Event } from "@sallyport/proto/event";
 import { EVENTS_STREAM } from "@sallyport/proto/subjects";
-import { AppError, createInboxOf, jetStreamRequest, sequencesOf } from "@sallyport/runtime";
+import { AppError, belongsOn, createInboxOf, jetStreamRequest, readEvent, sequencesOf } from "@sallyport/runtime";
 
 export interface StoredEvent {
-  event: Event;
+  /** undefined: what is stored there is no event of this subject, and changes nothing */
+  event: Event | undefined;
   seq: number;
 }
 
@@ -57,7 +58,8 @@ export async function readSubject(
   { after, last }: { after: number; last: StoredEvent },
 ): Promise<StoredEvent[]> {
   if (last.seq <= after) return [];
-  if (last.event.version > fewEvents) return readThroughConsumer(nc, subject, after, last.seq);
+  if ((last.event?.version ?? Number.POSITIVE_INFINITY) > fewEvents)
+    return readThroughConsumer(nc, subject, after, last.seq);
   const found: StoredEvent[] = [];
   for (let next = after + 1; next < last.seq;) {
     const one = stored(await get(nc, EVENTS_STREAM, { seq: next, next_by_subj: subject }));
@@ -86,7 +88,7 @@ async function readThroughConsumer(
     silence.refresh();
     if (at.delivered !== found.length + 1)
       return done.reject(new AppError("unavailable", op, "a message was lost on the way"));
-    found.push({ event: Event.decode(message.data), seq: at.stream });
+    found.push({ event: eventOn(message.subject, message.data), seq: at.stream });
     if (at.stream >= lastSeq) done.resolve();
   };
   const subscription = nc.subscribe(inbox, { callback: onMessage });
@@ -119,5 +121,12 @@ async function readThroughConsumer(
 }
 
 function stored(message: MessageAnswer["message"]): StoredEvent | undefined {
-  return message && { event: Event.decode(Buffer.from(message.data ?? "", "base64")), seq: message.seq };
+  if (message === undefined) return undefined;
+  return { event: eventOn(message.subject, Buffer.from(message.data ?? "", "base64")), seq: message.seq };
+}
+
+/** Only services publish on EVENTS; if ever somebody else did, the aggregate must still be one that can be decided on. */
+function eventOn(subject: string, bytes: Uint8Array): Event | undefined {
+  const event = readEvent(bytes);
+  return event !== undefined && belongsOn(event, subject) ? event : undefined;
 }
