@@ -74,7 +74,7 @@ test("personal tokens wait for the next login; tokens of an ended session stay e
 
 test("a token's end reaches the tokens that were asked for with it, when it says so", () => {
   const child = person("job", [], { tokenId: "child" });
-  const issued = of({
+  const childIssued = of({
     $case: "tokenIssued",
     value: TokenIssued.fromPartial({ tokenId: "child", issuedWith: ["parent", "grandparent"] }),
   });
@@ -86,7 +86,7 @@ test("a token's end reaches the tokens that were asked for with it, when it says
     [offboarded("user:x", ["child"]), true],
   ] as const) {
     const withdrawn = new Withdrawn();
-    withdrawn.fold(issued);
+    withdrawn.fold(childIssued);
     expect(withdrawn.fold(event)!(child) !== undefined).toBe(expected);
   }
 });
