@@ -5,12 +5,20 @@ import { denialOf, heldNotice, sqlstateOf } from "../deny.ts";
 import { encodeReport, READY } from "../wire/encode.ts";
 import type { BackendState } from "./backend-state.ts";
 import type { Certainty } from "./certainty.ts";
-import { type Command, commandOf, type Question } from "./command.ts";
+import { type Command, commandOf, type Question, unanswered } from "./command.ts";
 import type { FrontendState } from "./frontend-state.ts";
 import type { OwnQueries } from "./own-queries.ts";
 import { planCopy } from "./plan-copy.ts";
 import type { Portal, Prepared } from "./prepared.ts";
-import { boundBefore, HIDDEN_FUNCTION, type LocalError, notNow, refusedHere } from "./refusals.ts";
+import {
+  boundBefore,
+  CANCELLED,
+  cancelledHere,
+  HIDDEN_FUNCTION,
+  type LocalError,
+  notNow,
+  refusedHere,
+} from "./refusals.ts";
 import type { SessionState } from "./session-state.ts";
 import type { OutItem, TargetOutbox } from "./target-outbox.ts";
 import type { Turn } from "./turn.ts";
@@ -65,6 +73,8 @@ export class Admissions {
   readonly #turn: Turn;
   readonly #certainty: Certainty;
   #held: AbortController | undefined;
+  /** `policy` is asked */
+  #deciding: { cancelled: boolean } | undefined;
 
   constructor(parts: AdmissionParts, turn: Turn, certainty: Certainty) {
     this.#parts = parts;
@@ -79,12 +89,38 @@ export class Admissions {
     return true;
   }
 
+  /**
+   * Nothing runs at the target: what comes next, if it is on its way there, is taken back. Once the gate has let it go it is
+   * not here any more.
+   */
+  cancelWaiting(): void {
+    const { outbox, session } = this.#parts;
+    const [item] = outbox.items;
+    if (item === undefined) {
+      if (this.#deciding !== undefined) this.#deciding.cancelled = true;
+      return;
+    }
+    const command = item.questions[0]?.command;
+    if (!item.waiting || command === undefined) return;
+    session.gate.abandon([command.no]);
+    command.done = true;
+    this.#failInPlace(encodeReport(CANCELLED), command.no, item, isSimple(command.unit));
+  }
+
   decide(pending: Pending): void {
     const { session } = this.#parts;
     session.gate.setContext(this.#certainty.contextFor(pending.unit.text));
     const decision = session.gate.decide(pending.unit);
-    if (decision instanceof Promise) this.#turn.wait(decision, (decided) => this.#decided(decided, pending));
-    else this.#decided(decision, pending);
+    if (decision instanceof Promise) {
+      this.#deciding = { cancelled: false };
+      this.#turn.wait(decision, (decided) => {
+        const cancelled = this.#deciding?.cancelled === true;
+        this.#deciding = undefined;
+        // Meanwhile its pipeline has failed: the server skips it, and so is it here.
+        if (this.#parts.frontend.phase === "skipping") return;
+        this.#decided(cancelled && decided.outcome !== "deny" ? cancelledHere(decided) : decided, pending);
+      });
+    } else this.#decided(decision, pending);
   }
 
   #decided(decision: Decision, pending: Pending): void {
@@ -123,6 +159,7 @@ export class Admissions {
       query: (sql) => this.#certainty.query(sql),
     });
     this.#turn.wait(plan, (found) => {
+      if (this.#parts.frontend.phase === "skipping") return;
       if (found.kind === "refused") return this.#refuse(refusedHere(decision, found.message), pending);
       const command = commandOf(decision, pending.kind);
       command.copy = found.kind === "pass" ? "pass" : found.mask;
@@ -236,11 +273,14 @@ export class Admissions {
 
   /** The client has sent more behind it already: the error takes its place. */
   #refuseInPlace(deny: Deny, item: OutItem, pending: Pending): void {
-    const { outbox, session, own } = this.#parts;
-    session.gate.deny(deny, sqlstateOf(deny));
+    this.#parts.session.gate.deny(deny, sqlstateOf(deny));
+    this.#failInPlace(denialOf(deny), deny.command, item, isSimple(pending.kind));
+  }
+
+  #failInPlace(error: Buffer, command: number, item: OutItem, simple: boolean): void {
+    const { outbox, own } = this.#parts;
     for (const question of item.questions) this.#forget(question);
-    const simple = isSimple(pending.kind);
-    const fails = this.#failing(denialOf(deny), deny.command, item.cycle, simple);
+    const fails = this.#failing(error, command, item.cycle, simple);
     if (simple) outbox.replace(item, Buffer.concat([own.failing, SYNC]), [fails, sync(item.cycle)]);
     else {
       // What was passed behind it in its cycle goes with it, as the server would skip it.
@@ -335,6 +375,7 @@ export class Admissions {
   #forget(question: Question): void {
     const { prepared, session } = this.#parts;
     if (question.statement !== undefined) prepared.statementFailed(question.statement);
+    if (question.last === true) unanswered(question);
     if (question.portal !== undefined && question.reply === "bind") prepared.portalFailed(question.portal);
     const replaced = question.replaces?.command;
     if (replaced === undefined || replaced.done) return;

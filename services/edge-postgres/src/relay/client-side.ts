@@ -126,6 +126,11 @@ export class ClientSide {
     return this.#admissions.cancelHeld();
   }
 
+  /** The client has asked to cancel, and nothing runs at the target: what is on its way there is not sent. */
+  cancelWaiting(): void {
+    this.#admissions.cancelWaiting();
+  }
+
   /** Answers have come. */
   answered(): void {
     this.#turn.answered();

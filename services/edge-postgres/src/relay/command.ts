@@ -87,3 +87,11 @@ export interface OwnQuestion {
   /** with the last answer, or when none will come */
   finish(): void;
 }
+
+/** The last question of the gateway's own will not be answered: whoever waits for it must know. */
+export function unanswered(question: Question): void {
+  const { own } = question;
+  if (own === undefined) return;
+  own.failed = true;
+  own.finish();
+}

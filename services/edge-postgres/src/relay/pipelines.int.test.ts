@@ -4,7 +4,7 @@ import { CommandCompleted_Status as Status } from "@sallyport/proto/record";
 import { eventually } from "@sallyport/runtime/testing";
 import { Outcome } from "@sallyport/proto/verdict";
 import { startPostgres, type TestPostgres } from "../../testing/postgres-server.ts";
-import { reportsOf, rowsOf, typesOf } from "../../testing/raw-client.ts";
+import { reportsOf, rowsOf, statusOf, typesOf } from "../../testing/raw-client.ts";
 import { startSteppedRelay, type SteppedOptions, type SteppedRelay } from "../../testing/stepped-relay.ts";
 
 /** What a pipeline's commands become while others of it wait for their acknowledgement or decision. */
@@ -80,4 +80,59 @@ test("a Parse of a held statement leaves once it and its verdict are acknowledge
   expect(facts("commandForwarded")).toEqual([{ command: 1 }]);
   expect(facts("statementPrepared")).toMatchObject([{ command: 1, statementName: "d" }]);
   expect(facts("commandAdmitted")).toMatchObject([{ command: 1, unit: "parse", text: "DELETE FROM t" }]);
+});
+
+test("a cancel takes back what waits for its acknowledgement: it is never forwarded, and the session lives on", async () => {
+  const relay = await relayed();
+  const { client, bus, facts, recorded } = relay;
+  await client.query("BEGIN");
+  bus.automatic = false;
+  client.send(serialize.query("INSERT INTO t VALUES (2)"));
+  await recorded("commandAdmitted", 2);
+  relay.relay.cancel("192.0.2.1");
+  bus.automatic = true;
+  bus.ackAll();
+  const cancelled = await client.until("Z");
+  expect(typesOf(cancelled)).toBe("EZ");
+  expect(reportsOf(cancelled)[0]).toMatchObject({ C: "57014", H: "Nothing was sent to the target." });
+  expect(statusOf(cancelled)).toBe("E");
+  await client.query("ROLLBACK");
+  await recorded("commandCompleted", 3);
+  expect(facts("commandForwarded").map(({ command }) => command)).toEqual([1, 3]);
+  expect(facts("commandCompleted").filter(({ command }) => command === 2)).toMatchObject([
+    { status: Status.STATUS_CANCELLED },
+  ]);
+  expect(relay.cancels()).toBe(0);
+  expect(postgres.log()).not.toContain("INSERT INTO t VALUES (2)");
+});
+
+test("a cancel while policy is asked refuses what would have been sent", async () => {
+  let decided = (): void => {};
+  const asked = new Promise<void>((resolve) => (decided = resolve));
+  const relay = await relayed({
+    decide: async ({ command }) => (command?.text === "SELECT 0" ? {} : (await asked, {})),
+  });
+  const { client, questions } = relay;
+  await client.query("SELECT 0");
+  client.send(serialize.query("INSERT INTO t VALUES (3)"));
+  await eventually(() => questions.length === 2);
+  relay.relay.cancel("192.0.2.1");
+  decided();
+  expect(reportsOf(await client.until("Z"))[0]).toMatchObject({ C: "57014" });
+  expect(relay.facts("commandForwarded")).toHaveLength(1);
+  expect(rowsOf(await client.query("SELECT count(*) FROM t"))).toEqual([["0"]]);
+});
+
+test("what is decided after its pipeline has failed is skipped, as the server skips it", async () => {
+  let decided = (): void => {};
+  const asked = new Promise<void>((resolve) => (decided = resolve));
+  const { client, questions, recorded } = await relayed({
+    decide: async ({ command }) => (command?.text.startsWith("INSERT") ? (await asked, {}) : {}),
+  });
+  client.send(run("SELECT 1/id FROM generate_series(0, 0) id"), run("INSERT INTO t VALUES (4)"), sync);
+  await eventually(() => questions.some(({ command }) => command?.text.startsWith("INSERT")));
+  await recorded("commandCompleted", 2);
+  decided();
+  expect(reportsOf(await client.until("Z"))[0]).toMatchObject({ C: "22012" });
+  expect(rowsOf(await client.query("SELECT count(*) FROM t"))).toEqual([["0"]]);
 });

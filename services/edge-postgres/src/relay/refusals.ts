@@ -11,6 +11,28 @@ export const TOO_MANY_NAMES: LocalError = {
   hint: "Close those that are no longer needed.",
 };
 
+export const CANCELLED = {
+  severity: "ERROR",
+  sqlstate: "57014",
+  message: "canceling statement due to user request",
+  hint: "Nothing was sent to the target.",
+} as const;
+
+/** Cancelled while `policy` was asked. */
+export function cancelledHere({ command, unit, verdict }: Forward | Hold): Deny {
+  const reason = DenyReason.DENY_REASON_NOT_APPROVED;
+  return {
+    outcome: "deny",
+    kind: "cancelled",
+    command,
+    unit,
+    verdict,
+    approvalId: "",
+    reason,
+    message: CANCELLED.message,
+  };
+}
+
 export const HIDDEN_FUNCTION =
   "A call of a function by its number cannot be masked, and something is hidden from you here.";
 

@@ -8,6 +8,7 @@ import type { TargetConnection } from "../target/login.ts";
 import { WireFault } from "../wire/fault.ts";
 import type { MessageTable } from "../wire/message-table.ts";
 import { BackendState } from "./backend-state.ts";
+import { Cancelling } from "./cancelling.ts";
 import { ClientSide } from "./client-side.ts";
 import type { Question } from "./command.ts";
 import { FrontendState } from "./frontend-state.ts";
@@ -27,7 +28,7 @@ export interface RelayParts {
   readonly log: Logger;
   /** Observes the target's schema; false: it could not. */
   observe(): Promise<boolean>;
-  /** Asks the target to cancel what runs, on a connection of its own. Never rejects. */
+  /** Asks the target to cancel what runs, on a connection of its own, until that is closed. Never rejects. */
   cancelAtTarget(): Promise<void>;
 }
 
@@ -49,6 +50,7 @@ export class Relay {
   readonly #client: ClientSide;
   readonly #target: TargetSide;
   readonly #own = new OwnQueries();
+  readonly #cancelling: Cancelling;
   #ending = false;
   /** where more is known of the end than its cause */
   #sqlstate: string | undefined;
@@ -58,6 +60,10 @@ export class Relay {
     this.#parts = parts;
     const { edge, session, state, table, log } = parts;
     const prepared = new Prepared();
+    this.#cancelling = new Cancelling(
+      () => parts.cancelAtTarget(),
+      () => (this.#ending ? 0 : this.#running()),
+    );
     const frontend = new FrontendState();
     const outbox = new TargetOutbox(parts.target.socket, this.#backend, () => this.#goOn());
     const broken = (error: unknown, side: EndCause): void => this.#broken(error, side);
@@ -104,7 +110,8 @@ export class Relay {
     const running = this.#running();
     session.gate.cancelRequested(clientAddress, running);
     if (this.#client.cancelHeld()) return;
-    if (running !== 0) void this.#parts.cancelAtTarget();
+    if (running !== 0) this.#cancelling.ask(running);
+    else this.#client.cancelWaiting();
   }
 
   run(): Promise<void> {

@@ -19,7 +19,7 @@ import { WireFault } from "../wire/fault.ts";
 import { Backend, backendTable } from "../wire/message-table.ts";
 import { Handing, MessageSplitter } from "../wire/splitter.ts";
 import type { BackendState } from "./backend-state.ts";
-import type { Command, Question } from "./command.ts";
+import { type Command, type Question, unanswered } from "./command.ts";
 import { maskRows, type MaskedRows } from "./masked-rows.ts";
 import { Outgoing } from "./outgoing.ts";
 import type { Portal, Prepared } from "./prepared.ts";
@@ -423,6 +423,7 @@ export class TargetSide {
       if (skipped.statement !== undefined) prepared.statementFailed(skipped.statement);
       if (skipped.portal !== undefined) prepared.portalFailed(skipped.portal);
       this.#portalEnds(skipped.replaces);
+      if (skipped.last === true) unanswered(skipped);
       if (skipped.command !== undefined) this.#complete(skipped.command, Status.STATUS_CANCELLED);
     }
     news.failed(question.cycle);

@@ -72,7 +72,8 @@ export async function cancelAt(dial: Dial, { connection, role, key }: CancelTarg
     // The server answers by closing.
     socket.resume();
     const late = setTimeout(() => socket.destroy(), CANCEL_MS);
-    socket.once("close", () => clearTimeout(late));
+    await new Promise<void>((resolve) => socket.once("close", () => resolve()));
+    clearTimeout(late);
   } catch {
     // The target is gone or busy: the session's own end goes on.
   }
