@@ -16,6 +16,11 @@ const bin = join(root, "node_modules/.bin");
 const ownNode = join(bin, "node");
 // Debian keeps servers in sbin, which people's PATH often lacks.
 const path = [bin, process.env.PATH ?? "", "/usr/local/sbin", "/usr/sbin", "/sbin"].join(":");
+const environment = {
+  ...process.env,
+  PATH: path,
+  NODE_COMPILE_CACHE: process.env.NODE_COMPILE_CACHE ?? join(root, "node_modules/.cache/sallyport-compile"),
+};
 
 /** What a mode needs from the system, and what it starts. `package` is Debian's name. */
 const natsServer = { what: "nats-server", present: () => onPath("nats-server"), package: "nats-server" };
@@ -45,8 +50,9 @@ async function main(name, args) {
   const mode = Object.hasOwn(modes, name) ? modes[name] : undefined;
   if (mode === undefined) throw new Problem(`usage: node deploy/local/bootstrap.mjs ${Object.keys(modes).join("|")}`);
   checkMachine();
-  installPackages();
+  const installed = installPackages();
   checkOwnNode();
+  if (installed) await compileSources();
   installFromApt(mode.needs.filter((need) => !need.present()));
   const [script, ...first] = mode.run;
   if (!existsSync(join(root, script))) throw new Problem(`${script} is missing: is this clone complete?`);
@@ -68,17 +74,18 @@ function checkMachine() {
 
 // --- npm packages
 
+/** @returns was anything installed? */
 function installPackages() {
   const lockfile = join(root, "package-lock.json");
   if (!existsSync(lockfile)) throw new Problem("package-lock.json is missing: is this clone complete?");
   const stampFile = join(root, "node_modules/.sallyport-lockfile");
   const stamp = createHash("sha256").update(readFileSync(lockfile)).digest("hex");
   if (existsSync(ownNode)) {
-    if (existsSync(stampFile) && readFileSync(stampFile, "utf8") === stamp) return;
+    if (existsSync(stampFile) && readFileSync(stampFile, "utf8") === stamp) return false;
     // Somebody ran `npm install` by hand: what is there may be right without a stamp.
     if (installedAsLocked(lockfile)) {
       writeFileSync(stampFile, stamp);
-      return;
+      return false;
     }
   }
   step("installing npm packages");
@@ -92,6 +99,27 @@ function installPackages() {
     );
   }
   writeFileSync(stampFile, stamp);
+  return true;
+}
+
+/**
+ * Each part once without its configuration, two at a time: it loads its sources, says what is missing and ends. What was
+ * compiled for it is kept, so that the first start takes no longer than the next.
+ */
+async function compileSources() {
+  step("compiling the sources");
+  const folders = existsSync(join(root, "services")) ? readdirSync(join(root, "services")) : [];
+  const services = folders.map((name) => `services/${name}/src/main.ts`);
+  const own = ["deploy/local/src/main.ts", "deploy/local/src/idp/main.ts"];
+  const parts = [...services, ...own].filter((part) => existsSync(join(root, part)));
+  const { SALLYPORT_CONFIG: _, ...env } = environment;
+  const compileNext = async () => {
+    for (let part = parts.pop(); part !== undefined; part = parts.pop()) {
+      const child = spawn(ownNode, [part, "--help"], { cwd: root, stdio: "ignore", env, timeout: 60_000 });
+      await new Promise((resolve) => child.on("error", resolve).on("close", resolve));
+    }
+  };
+  await Promise.all([compileNext(), compileNext()]);
 }
 
 /** npm notes in node_modules/.package-lock.json what it installed; packages for other platforms are not there. */
@@ -201,7 +229,7 @@ async function run(args) {
   const child = spawn(...endingWithUs(ownNode, args), {
     cwd: root,
     stdio: "inherit",
-    env: { ...process.env, PATH: path },
+    env: environment,
   });
   onceNpmHasGone(() => child.kill("SIGTERM"));
   // At a terminal Ctrl-C goes to the whole process group, so the child has it already; a second one would cut short

@@ -33,8 +33,6 @@ declare module "vitest" {
 }
 
 export async function startGateway(options: Partial<StackOptions> = {}): Promise<Gateway> {
-  // Gateways with a state folder of their own need not compile the same sources each.
-  process.env["NODE_COMPILE_CACHE"] ??= join(tmpdir(), "sallyport-compile-cache");
   const stateDir = await mkdtemp(join(tmpdir(), "sallyport-test-"));
   const stack = await startStack({ stateDir, ports: await freePorts(), ...options });
   try {

@@ -1,9 +1,20 @@
-import { chmodSync, chownSync, cpSync, existsSync, mkdirSync, rmSync, statSync, writeFileSync } from "node:fs";
-import { spawnSync } from "node:child_process";
+import {
+  chmodSync,
+  chownSync,
+  cpSync,
+  existsSync,
+  mkdirSync,
+  renameSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+} from "node:fs";
+import { execFile } from "node:child_process";
 import { createHash } from "node:crypto";
 import { createRequire } from "node:module";
 import { userInfo } from "node:os";
 import { dirname, join } from "node:path";
+import { promisify } from "node:util";
 import pg from "pg";
 import { demoStatements } from "./demo-data.ts";
 import type { ProcessSpec } from "./supervisor.ts";
@@ -49,10 +60,10 @@ export function demoTarget(options: DemoTargetOptions): DemoTarget {
 }
 
 /** Creates the cluster once and says how to run it. */
-export function prepareDemoTarget(stateDir: string, target: DemoTarget): ProcessSpec {
+export async function prepareDemoTarget(target: DemoTarget, signal: AbortSignal): Promise<ProcessSpec> {
   const home = dirname(target.dataDirectory);
   const bin = binaries(home);
-  if (!existsSync(join(target.dataDirectory, "PG_VERSION"))) initialise(home, bin, target);
+  if (!existsSync(join(target.dataDirectory, "PG_VERSION"))) await initialise(home, bin, target, signal);
   writeFileSync(join(target.dataDirectory, "postgresql.auto.conf"), settings(target));
   own(join(target.dataDirectory, "postgresql.auto.conf"));
   return {
@@ -62,7 +73,7 @@ export function prepareDemoTarget(stateDir: string, target: DemoTarget): Process
     cwd: home,
     ...identity(),
     env: { LC_ALL: "C.UTF-8" },
-    ready: (signal) => untilAnswers(target, signal),
+    ready: (given) => untilAnswers(target, given),
     stopSignal: "SIGINT",
     restart: true,
   };
@@ -140,30 +151,31 @@ function settings(target: DemoTarget): string {
   ].join("\n");
 }
 
-function initialise(home: string, bin: string, target: DemoTarget): void {
+async function initialise(home: string, bin: string, target: DemoTarget, signal: AbortSignal): Promise<void> {
   mkdirSync(home, { recursive: true, mode: 0o700 });
   own(home);
+  // Beside its place until it is whole: one that was cut off would look like a cluster, and never start.
+  const unfinished = `${target.dataDirectory}.new`;
+  rmSync(unfinished, { recursive: true, force: true });
   const passwordFile = join(home, "initial-password");
   writeFileSync(passwordFile, target.superuserPassword, { mode: 0o600 });
   own(passwordFile);
-  const result = spawnSync(
-    join(bin, "initdb"),
-    [
-      "-D",
-      target.dataDirectory,
-      "-U",
-      target.superuser,
-      "--auth=scram-sha-256",
-      "--encoding=UTF8",
-      "--locale=C.UTF-8",
-    ].concat([`--pwfile=${passwordFile}`, "--no-sync"]),
-    { ...identity(), cwd: home, encoding: "utf8" },
-  );
-  rmSync(passwordFile, { force: true });
-  if (result.status !== 0) {
+  const flags = ["-U", target.superuser, "--auth=scram-sha-256", "--encoding=UTF8", "--locale=C.UTF-8", "--no-sync"];
+  try {
+    await promisify(execFile)(join(bin, "initdb"), ["-D", unfinished, `--pwfile=${passwordFile}`, ...flags], {
+      ...identity(),
+      cwd: home,
+      signal,
+      killSignal: "SIGKILL",
+    });
+    renameSync(unfinished, target.dataDirectory);
+  } catch (cause) {
     throw new Error(
-      `The demo's PostgreSQL could not be initialised in ${home}:\n${result.stderr || result.error?.message}`,
+      `The demo's PostgreSQL could not be initialised in ${home}:\n${(cause as { stderr?: string }).stderr ?? String(cause)}`,
+      { cause },
     );
+  } finally {
+    rmSync(passwordFile, { force: true });
   }
 }
 

@@ -16,6 +16,8 @@ import { claimState, endLeftovers } from "./state-claim.ts";
 import { Supervisor, type ProcessSpec } from "./supervisor.ts";
 
 const REPOSITORY = resolve(dirname(fileURLToPath(import.meta.url)), "../../..");
+/** Compiled sources, for every deployment of this clone. bootstrap.mjs names the same, and fills it after an installation. */
+const COMPILE_CACHE = join(REPOSITORY, "node_modules/.cache/sallyport-compile");
 
 export interface StackOptions {
   readonly stateDir: string;
@@ -87,6 +89,7 @@ export async function startStack(options: StackOptions): Promise<Stack> {
   });
   const framesMaxBytes = options.framesMaxBytes ?? (await framesLimit(layout.nats));
   const claim = claimState(layout.run);
+  const starting = new AbortController();
   const supervisor = new Supervisor(layout.logs, claim, options.onEvent ?? (() => undefined));
   const stack: Stack = {
     layout,
@@ -99,6 +102,7 @@ export async function startStack(options: StackOptions): Promise<Stack> {
     secrets,
     supervisor,
     stop: async () => {
+      starting.abort();
       await supervisor.stopAll([
         ["edge-postgres"],
         ["identity", "catalog", "policy", "approval", "masking", "audit", "idp"],
@@ -120,14 +124,14 @@ export async function startStack(options: StackOptions): Promise<Stack> {
       return supervisor.start(serviceSpec(service, layout, configuration));
     };
     const startAll = async (): Promise<void> => {
-      // Only the bus comes first: everything else waits by itself for what it needs.
-      await supervisor.start(natsSpec(natsServer, nats.configFile));
-      await prepareStreams(nats, framesMaxBytes);
-      await Promise.all([
-        ...wanted.map(startService),
-        supervisor.start(idpSpec(stack)),
-        startDemoTarget(stateDir, target, supervisor),
-      ]);
+      const beside = [startDemoTarget(target, supervisor, starting.signal), supervisor.start(idpSpec(stack))];
+      const services = async (): Promise<void> => {
+        // The bus comes before the services. For everything else they wait by themselves.
+        await supervisor.start(natsSpec(natsServer, nats.configFile));
+        await prepareStreams(nats, framesMaxBytes);
+        await Promise.all(wanted.map(startService));
+      };
+      await Promise.all([...beside, services()]);
     };
     await unlessAborted(startAll(), options.signal);
     return stack;
@@ -184,8 +188,8 @@ async function requirePorts(ports: Ports): Promise<void> {
   );
 }
 
-async function startDemoTarget(stateDir: string, target: DemoTarget, supervisor: Supervisor): Promise<void> {
-  await supervisor.start(prepareDemoTarget(stateDir, target));
+async function startDemoTarget(target: DemoTarget, supervisor: Supervisor, signal: AbortSignal): Promise<void> {
+  await supervisor.start(await prepareDemoTarget(target, signal));
   await seedDemoTarget(target);
 }
 
@@ -252,7 +256,7 @@ function serviceEnvironment(layout: Layout, configFile: string): Record<string, 
     SALLYPORT_STATE: layout.root,
     SALLYPORT_EXIT_WITH_PARENT: "1",
     NODE_NO_WARNINGS: "1",
-    NODE_COMPILE_CACHE: process.env["NODE_COMPILE_CACHE"] ?? join(layout.root, "compile-cache"),
+    NODE_COMPILE_CACHE: process.env["NODE_COMPILE_CACHE"] ?? COMPILE_CACHE,
   };
 }
 

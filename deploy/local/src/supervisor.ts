@@ -49,6 +49,7 @@ export class Supervisor {
   readonly #logs: string;
   readonly #claim: StateClaim;
   readonly #onEvent: (line: string) => void;
+  #over = false;
 
   constructor(logs: string, claim: StateClaim, onEvent: (line: string) => void) {
     this.#logs = logs;
@@ -58,6 +59,7 @@ export class Supervisor {
 
   /** Starts and waits until ready. Throws with the tail of the process's log when it ends or takes too long. */
   async start(spec: ProcessSpec): Promise<void> {
+    if (this.#over) throw new Error(`${spec.name} is not started any more: everything was stopped`);
     const managed: Managed = {
       spec,
       child: undefined,
@@ -117,8 +119,9 @@ export class Supervisor {
     }
   }
 
-  /** Stops everything, last started first. */
+  /** Stops everything for good, last started first. */
   async stopAll(groups?: readonly (readonly string[])[]): Promise<void> {
+    this.#over = true;
     for (const managed of this.#managed.values()) managed.wanted = false;
     const order = groups ?? [...this.#managed.keys()].toReversed().map((name) => [name]);
     for (const group of order) await Promise.all(group.map((name) => this.stop(name)));
