@@ -96,7 +96,8 @@ export class ClientSide {
   }
 
   get #stuck(): boolean {
-    return this.#parts.outbox.full || this.#parts.session.gate.pressed;
+    const { outbox, session } = this.#parts;
+    return outbox.full || outbox.crowded || session.gate.pressed;
   }
 
   /** Asks the target for the session's state before the client's first command. */
@@ -156,7 +157,11 @@ export class ClientSide {
     try {
       while (!this.#turn.busy && !this.#turn.ended) {
         if (!this.#turn.again) {
-          if (this.#stuck) break;
+          if (this.#stuck) {
+            if (this.#parts.outbox.crowded) this.#turn.urge();
+            break;
+          }
+          this.#turn.relieved();
           if (this.#splitter.next() === "more") {
             const chunk = this.#chunks.shift();
             if (chunk === undefined) break;
@@ -396,7 +401,11 @@ export class ClientSide {
     const bytes = message.bytes.subarray(message.start, message.end);
     const item = outbox.place(bytes, 0, bytes.length, frontend.cycle, undefined);
     session.gate.fromClient(this.#copying?.no ?? 0, bytes, () => {
-      if (!item.dropped) outbox.admitted(item);
+      if (item.dropped) return;
+      const crowded = outbox.crowded;
+      outbox.admitted(item);
+      // No answer will come that would wake it.
+      if (crowded) this.resume();
     });
   }
 }

@@ -4,7 +4,7 @@ import { CommandCompleted_Status as Status } from "@sallyport/proto/record";
 import { eventually } from "@sallyport/runtime/testing";
 import { Outcome } from "@sallyport/proto/verdict";
 import { startPostgres, type TestPostgres } from "../../testing/postgres-server.ts";
-import { reportsOf, rowsOf, statusOf, typesOf } from "../../testing/raw-client.ts";
+import { reportsOf, rowsOf, statusOf, tagsOf, typesOf } from "../../testing/raw-client.ts";
 import { startSteppedRelay, type SteppedOptions, type SteppedRelay } from "../../testing/stepped-relay.ts";
 
 /** What a pipeline's commands become while others of it wait for their acknowledgement or decision. */
@@ -135,4 +135,35 @@ test("what is decided after its pipeline has failed is skipped, as the server sk
   decided();
   expect(reportsOf(await client.until("Z"))[0]).toMatchObject({ C: "22012" });
   expect(rowsOf(await client.query("SELECT count(*) FROM t"))).toEqual([["0"]]);
+});
+
+test("a client that sends more small messages than are kept, without a Sync between them, gets all its answers", async () => {
+  const relay = await relayed();
+  const { client, bus, recorded } = relay;
+  await client.query("SELECT 0");
+  bus.automatic = false;
+  client.send(parse("SELECT 1"), bind());
+  await recorded("commandAdmitted", 3);
+  const describe = serialize.describe({ type: "P", name: "" });
+  const many = 30_000;
+  client.send(Buffer.concat(Array.from({ length: many }, () => describe)), sync);
+  bus.automatic = true;
+  bus.ackAll();
+  const answer = await client.until("Z");
+  expect(answer.filter(({ type }) => type === "T")).toHaveLength(many);
+});
+
+test("a COPY in many small messages is not held up by their number", async () => {
+  const { client, bus, recorded } = await relayed();
+  client.send(serialize.query("COPY t FROM STDIN"));
+  await client.until("G");
+  bus.automatic = false;
+  // each in a chunk of its own, so that none is joined with the next
+  for (let i = 0; i < 6_000; i++) client.send(serialize.copyData(Buffer.from("9\n")));
+  client.send(serialize.copyDone());
+  await recorded("frameFromClient", 1);
+  bus.automatic = true;
+  bus.ackAll();
+  expect(tagsOf(await client.until("Z"))).toEqual(["COPY 6000"]);
+  await postgres.query("TRUNCATE t");
 });

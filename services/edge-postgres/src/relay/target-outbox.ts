@@ -22,6 +22,8 @@ export interface OutItem {
 }
 
 const NOTHING = Buffer.alloc(0);
+/** Messages that wait to be sent, or to be answered: a message of five bytes is more than that to whoever keeps it. */
+const MANY = 4096;
 
 export class TargetOutbox {
   /** The target takes no more for now. */
@@ -30,6 +32,9 @@ export class TargetOutbox {
   readonly #backend: BackendState<Question>;
   readonly #onDrain: () => void;
   #items: OutItem[] = [];
+  /** questions of those items, and the items themselves */
+  #weight = 0;
+  #crowded = false;
   // what is to be written next: a stretch of one buffer
   #run: Buffer = NOTHING;
   #runStart = 0;
@@ -44,6 +49,14 @@ export class TargetOutbox {
 
   get empty(): boolean {
     return this.#items.length === 0;
+  }
+
+  /** Too many messages wait here or at the target; until half of them are gone. */
+  get crowded(): boolean {
+    const many = this.#weight + this.#backend.waiting;
+    if (many > MANY) this.#crowded = true;
+    else if (many <= MANY / 2) this.#crowded = false;
+    return this.#crowded;
   }
 
   /** Items that wait for their admission, those of later cycles too. */
@@ -62,9 +75,11 @@ export class TargetOutbox {
     if (!last.sync && last.bytes === bytes && last.end === start && last.cycle === cycle && !last.waiting && !sync) {
       last.end = end;
       if (question !== undefined) last.questions.push(question);
+      this.#weight += 1;
       return;
     }
     const questions = question === undefined ? [] : [question];
+    this.#weight += 1 + questions.length;
     this.#items.push({ bytes, start, end, questions, cycle, sync, waiting: false, dropped: false });
   }
 
@@ -80,6 +95,7 @@ export class TargetOutbox {
       waiting: true,
       dropped: false,
     };
+    this.#weight += 1 + item.questions.length;
     this.#items.push(item);
     return item;
   }
@@ -100,6 +116,7 @@ export class TargetOutbox {
       if (queued === undefined) this.#backend.ask(question);
       else queued.questions.push(question);
     }
+    if (queued !== undefined) this.#weight += more.length;
   }
 
   /** It was not admitted after all: something else leaves in its place, or first when it was dropped with its cycle. */
@@ -109,6 +126,7 @@ export class TargetOutbox {
     const instead: OutItem = { ...whole, sync: false, waiting: false, dropped: false };
     const at = this.#items.indexOf(item);
     this.#items.splice(at < 0 ? 0 : at, at < 0 ? 0 : 1, instead);
+    this.#weigh();
   }
 
   /** Everything of a failed cycle but its Sync is taken out; the questions that will not be asked. */
@@ -117,6 +135,7 @@ export class TargetOutbox {
     if (dropped.length === 0) return dropped;
     for (const item of dropped) item.dropped = true;
     this.#items = this.#items.filter((item) => !item.dropped);
+    this.#weigh();
     return dropped;
   }
 
@@ -144,6 +163,12 @@ export class TargetOutbox {
     }
     if (sent === this.#items.length) this.#items.length = 0;
     else if (sent > 0) this.#items.splice(0, sent);
+    if (sent > 0) this.#weigh();
+  }
+
+  #weigh(): void {
+    this.#weight = 0;
+    for (const { questions } of this.#items) this.#weight += 1 + questions.length;
   }
 
   #write(bytes: Buffer, start: number, end: number): void {

@@ -30,6 +30,7 @@ export class Turn {
   unsynced = false;
   readonly #parts: TurnParts;
   #onSettled: (() => void) | undefined;
+  #urged = false;
 
   constructor(parts: TurnParts) {
     this.#parts = parts;
@@ -60,6 +61,19 @@ export class Turn {
       then();
       this.#parts.resume();
     };
+  }
+
+  /** Too many answers are awaited to read on: the server is asked for what it has, once for each crowd. */
+  urge(): void {
+    const { outbox, frontend } = this.#parts;
+    if (this.#urged) return;
+    this.#urged = true;
+    if (this.unsynced) outbox.pass(FLUSH, 0, FLUSH.length, frontend.cycle);
+  }
+
+  /** There is room again. */
+  relieved(): void {
+    this.#urged = false;
   }
 
   /** Answers have come. */
