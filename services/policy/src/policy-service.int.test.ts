@@ -112,15 +112,15 @@ async function ask(text: string, more: Partial<CheckRequest> = {}): Promise<Verd
 }
 
 test("a connect decision says who could not be let write at all", async () => {
-  const connect = (name: string): Partial<CheckRequest> => ({
+  const connecting = (name: string): Partial<CheckRequest> => ({
     session: {
       ...request("").session!,
       principal: person(name, { expiresAtMs: 0 }),
     },
     subject: { $case: "connect", value: {} },
   });
-  expect(await ask("", connect("engineer"))).toMatchObject({ outcome: Outcome.OUTCOME_FORWARD, mayWrite: true });
-  expect(await ask("", connect("contractor"))).toMatchObject({ outcome: Outcome.OUTCOME_FORWARD, mayWrite: false });
+  expect(await ask("", connecting("engineer"))).toMatchObject({ outcome: Outcome.OUTCOME_FORWARD, mayWrite: true });
+  expect(await ask("", connecting("contractor"))).toMatchObject({ outcome: Outcome.OUTCOME_FORWARD, mayWrite: false });
   const held = await ask("DELETE FROM orders WHERE id = 1");
   expect(held).toMatchObject({ outcome: Outcome.OUTCOME_HOLD, mayWrite: true });
 });
