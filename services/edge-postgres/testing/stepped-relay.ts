@@ -6,7 +6,7 @@ import { testSession, type TestSession } from "@sallyport/edge/testing/live-sess
 import { Connection } from "@sallyport/proto/catalog_model";
 import type { Verdict } from "@sallyport/proto/verdict";
 import { eventually } from "@sallyport/runtime/testing";
-import { pino } from "pino";
+import { type Logger, pino } from "pino";
 import { Relay } from "../src/relay/relay.ts";
 import { SessionState } from "../src/relay/session-state.ts";
 import { reachTarget } from "../src/target/dial-and-login.ts";
@@ -37,6 +37,7 @@ export interface SteppedOptions {
   readonly decide?: (question: PolicyQuestion) => Partial<Verdict> | Promise<Partial<Verdict>>;
   readonly links?: Partial<Links>;
   readonly cancelAtTarget?: () => Promise<void>;
+  readonly log?: Logger;
 }
 
 export async function startSteppedRelay(options: SteppedOptions): Promise<SteppedRelay> {
@@ -61,7 +62,7 @@ export async function startSteppedRelay(options: SteppedOptions): Promise<Steppe
     target,
     table: frontendTable(16 * 1024 * 1024),
     state: new SessionState(),
-    log: pino({ level: "silent" }),
+    log: options.log ?? pino({ level: "silent" }),
     observe: async () => true,
     cancelAtTarget: async () => {
       cancels += 1;

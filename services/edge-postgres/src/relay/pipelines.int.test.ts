@@ -1,6 +1,7 @@
+import { pino } from "pino";
 import { serialize } from "pg-protocol";
 import { afterAll, beforeAll, expect, onTestFinished, test } from "vitest";
-import { CommandCompleted_Status as Status } from "@sallyport/proto/record";
+import { CommandCompleted_Status as Status, RecordBody } from "@sallyport/proto/record";
 import { eventually } from "@sallyport/runtime/testing";
 import { Outcome } from "@sallyport/proto/verdict";
 import { startPostgres, type TestPostgres } from "../../testing/postgres-server.ts";
@@ -166,4 +167,35 @@ test("a COPY in many small messages is not held up by their number", async () =>
   bus.ackAll();
   expect(tagsOf(await client.until("Z"))).toEqual(["COPY 6000"]);
   await postgres.query("TRUNCATE t");
+});
+
+test("what cannot be read is told to the client alone: no value of it is in the log or in a public record", async () => {
+  const canary = "4111-1111-1111-1111";
+  const lines: string[] = [];
+  const log = pino({ level: "trace" }, { write: (line) => void lines.push(line) });
+  const relay = await relayed({ log });
+  const { client, bus } = relay;
+  const query = (bytes: Buffer): Buffer => {
+    const message = Buffer.concat([Buffer.from([0x51, 0, 0, 0, 0]), bytes, Buffer.from([0])]);
+    message.writeUInt32BE(message.length - 1, 1);
+    return message;
+  };
+  client.send(query(Buffer.concat([Buffer.from(`SELECT '${canary}`), Buffer.from([0xff]), Buffer.from("'")])));
+  expect(reportsOf(await client.until("Z"))[0]).toMatchObject({ C: "22021" });
+  client.send(parse("SELECT 1", `${canary}${"x".repeat(64)}`), sync);
+  expect(reportsOf(await client.until("Z"))[0]).toMatchObject({ C: "42622" });
+  client.send(parse(`SELEC '${canary}'`), sync);
+  expect(reportsOf(await client.until("Z"))[0]).toMatchObject({ C: "42601" });
+  await client.query(`INSERT INTO t VALUES ('${canary}')`);
+  // a Bind whose parts are longer than it says ends the session
+  const broken = Buffer.concat([Buffer.from([0x42, 0, 0, 0, 0]), Buffer.from(`\0\0${canary}`)]);
+  broken.writeUInt32BE(broken.length - 1, 1);
+  client.send(broken);
+  await eventually(() => relay.live.signal.aborted);
+  await relay.stop();
+  expect(lines.join("")).toContain("broke the protocol");
+  expect(lines.join("")).not.toContain(canary);
+  // texts and frames are sensitive, and carry it; nothing else does
+  const carries = bus.records().filter(({ body }) => JSON.stringify(RecordBody.toJSON(body)).includes(canary));
+  expect(new Set(carries.map(({ kind }) => kind))).toEqual(new Set(["commandAdmitted"]));
 });
