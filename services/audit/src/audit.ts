@@ -97,7 +97,8 @@ async function serve(
   for (const stream of streamNames(config.partitions)) {
     gauge(runtime.meter, "sallyport.audit.position", () => progress.committed(stream), { stream });
   }
-  const running = [ingester.run(signal), projector.run(signal), chains.run(signal)];
+  const giveWay = (): boolean => ingester.catchingUp;
+  const running = [ingester.run(signal), projector.run(signal, giveWay), chains.run(signal, giveWay)];
   runtime.onShutdown("ingestion", async () => {
     await clickhouse.cancelAll();
     await Promise.allSettled(running);

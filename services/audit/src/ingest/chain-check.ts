@@ -7,6 +7,7 @@
 import type { Logger } from "@sallyport/runtime";
 import type { Session } from "../clickhouse/clickhouse.ts";
 import { literal } from "../clickhouse/literal.ts";
+import { gaveWay, type GiveWay, rested } from "../pace.ts";
 import type { EvidenceFacts } from "./evidence.ts";
 
 /** Records checked by one statement, at most. */
@@ -68,7 +69,7 @@ export class ChainCheck {
     this.#wake?.();
   }
 
-  async run(signal: AbortSignal): Promise<void> {
+  async run(signal: AbortSignal, giveWay: GiveWay = () => false): Promise<void> {
     signal.addEventListener("abort", () => this.#wake?.(), { once: true });
     while (!signal.aborted) {
       if (this.#ord >= this.#target && this.#pending.length === 0) {
@@ -76,6 +77,7 @@ export class ChainCheck {
         this.#wake = undefined;
         continue;
       }
+      await gaveWay(giveWay, signal);
       const started = performance.now();
       let rest = RETRY_MS;
       try {
@@ -85,10 +87,7 @@ export class ChainCheck {
         if (signal.aborted) return;
         this.#parts.log.error({ err: error }, "chains could not be checked; trying again");
       }
-      await new Promise<void>((resolve) => {
-        const timer = setTimeout(resolve, rest);
-        signal.addEventListener("abort", () => (clearTimeout(timer), resolve()), { once: true });
-      });
+      await rested(rest, signal);
     }
   }
 

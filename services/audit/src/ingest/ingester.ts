@@ -69,6 +69,7 @@ const MAX_REST_MS = 400;
 /** What is worth its price at once: there is more to come. */
 const WORTH_ROWS = 20_000;
 const WORTH_BYTES = 4 * 1024 * 1024;
+const CATCHING_UP_SECONDS = 1;
 /** Traced messages of a block that get a span. */
 const MAX_TRACES = 100;
 
@@ -103,6 +104,11 @@ export class Ingester {
   /** Age of the oldest message that has been read and is not in the table yet. */
   lagSeconds(): number {
     return this.#oldestWaitingUs === 0 ? 0 : Math.max(0, Date.now() / 1e3 - this.#oldestWaitingUs / 1e6);
+  }
+
+  /** The bus is well ahead of the log: whatever can wait leaves the machine to ingestion. */
+  get catchingUp(): boolean {
+    return this.lagSeconds() > CATCHING_UP_SECONDS;
   }
 
   /** Ingests until `signal` is aborted; then the last block is in the table, or is read again after the next start. */

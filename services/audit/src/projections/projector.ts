@@ -8,6 +8,7 @@ import type { Logger } from "@sallyport/runtime";
 import type { Session } from "../clickhouse/clickhouse.ts";
 import { literal, statementsOf } from "../clickhouse/literal.ts";
 import { eventKinds } from "../ingest/kinds.ts";
+import { gaveWay, type GiveWay, rested } from "../pace.ts";
 
 interface Projection {
   name: string;
@@ -84,7 +85,7 @@ export class Projector {
     return new Promise((done) => this.#waiters.push({ ord, done }));
   }
 
-  async run(signal: AbortSignal): Promise<void> {
+  async run(signal: AbortSignal, giveWay: GiveWay = () => false): Promise<void> {
     signal.addEventListener("abort", () => this.#wake?.(), { once: true });
     while (!signal.aborted) {
       if (this.folded() >= this.#target) {
@@ -92,6 +93,7 @@ export class Projector {
         this.#wake = undefined;
         continue;
       }
+      await gaveWay(giveWay, signal);
       const started = performance.now();
       let rest = RETRY_MS;
       try {
@@ -178,15 +180,3 @@ function readProjections(): Omit<Projection, "ord">[] {
 
 /** Every .sql file here has a table. */
 export const projectionFiles = (): string[] => readdirSync(import.meta.dirname).filter((file) => file.endsWith(".sql"));
-
-function rested(ms: number, signal: AbortSignal): Promise<void> {
-  return new Promise((resolve) => {
-    const timer = setTimeout(finish, ms);
-    signal.addEventListener("abort", finish, { once: true });
-    function finish(): void {
-      clearTimeout(timer);
-      signal.removeEventListener("abort", finish);
-      resolve();
-    }
-  });
-}
