@@ -41,6 +41,12 @@ const LAST_WORDS_MS = 1_000;
 const GOODBYE_MS = 2_000;
 
 /**
+ * A socket that has more is read again at once, up to 32 times 64 KiB (libuv): a large result would keep every other session
+ * waiting for 20 ms. Bytes.
+ */
+const LONG_CHUNK = 16 * 1024;
+
+/**
  * The relay of one session: both sides, the two sockets, and the end. `run` resolves when both sockets are done with;
  * the caller closes the session.
  */
@@ -52,6 +58,8 @@ export class Relay {
   readonly #own = new OwnQueries();
   readonly #cancelling: Cancelling;
   #ending = false;
+  /** the target's socket is not read in this turn any more */
+  #resting = false;
   /** where more is known of the end than its cause */
   #sqlstate: string | undefined;
   #resolve: () => void = () => {};
@@ -125,7 +133,8 @@ export class Relay {
     client.once("close", () => this.#clientGone());
     target.socket.on("data", (chunk: Buffer) => {
       this.#target.take(chunk);
-      if (this.#target.busy || session.gate.pressed) target.socket.pause();
+      if (chunk.length >= LONG_CHUNK) this.#rest();
+      else if (this.#target.busy || session.gate.pressed) target.socket.pause();
     });
     target.socket.once("close", () => this.#targetGone());
     session.signal.addEventListener("abort", () => this.#end(session.signal.reason as SessionEnd), { once: true });
@@ -158,7 +167,19 @@ export class Relay {
     if (this.#ending) return;
     const { target, session } = this.#parts;
     this.#client.resume();
-    if (!this.#target.busy && !session.gate.pressed && target.socket.isPaused()) target.socket.resume();
+    if (this.#resting || this.#target.busy || session.gate.pressed) return;
+    if (target.socket.isPaused()) target.socket.resume();
+  }
+
+  /** More of a large result is taken in the next turn of the event loop: other sessions have theirs first. */
+  #rest(): void {
+    if (this.#resting) return;
+    this.#resting = true;
+    this.#parts.target.socket.pause();
+    setImmediate(() => {
+      this.#resting = false;
+      this.#goOn();
+    });
   }
 
   #terminated(): void {

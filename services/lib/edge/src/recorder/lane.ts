@@ -38,7 +38,7 @@ export interface LaneSettings {
 }
 
 export const LANE_DEFAULTS: LaneSettings = {
-  inFlight: 4,
+  inFlight: 2,
   eagerInFlight: 1,
   eagerBytes: 64 * 1024,
   ackTimeoutMs: 1000,
