@@ -68,7 +68,7 @@ const REST_FACTOR = 12;
 const MAX_REST_MS = 400;
 /** What is worth its price at once: there is more to come. */
 const WORTH_ROWS = 20_000;
-const WORTH_BYTES = 4 * 1024 * 1024;
+const WORTH_BYTES = 16 * 1024 * 1024;
 const CATCHING_UP_SECONDS = 1;
 /** Traced messages of a block that get a span. */
 const MAX_TRACES = 100;

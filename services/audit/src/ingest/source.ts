@@ -1,7 +1,9 @@
-import { jetstream, jetstreamManager, DeliverPolicy } from "@nats-io/jetstream";
+import { jetstreamManager } from "@nats-io/jetstream";
 import type { NatsConnection } from "@nats-io/transport-node";
 import { EVENTS_STREAM, frames, framesStream } from "@sallyport/proto/subjects";
+import { rested } from "../pace.ts";
 import type { StreamNow } from "./position.ts";
+import { Puller } from "./puller.ts";
 
 /** One message of the bus, as ingestion takes it. */
 export interface BusMessage {
@@ -24,11 +26,11 @@ export interface MessageSource {
   read(stream: string, from: number, signal: AbortSignal): AsyncIterable<BusMessage>;
 }
 
-/** Bytes that may wait in memory between the bus and ingestion, for each stream. */
-const PREFETCH_BYTES = 16 * 1024 * 1024;
-/** A server that was restarted has forgotten its ephemeral consumers and says nothing: two missing heartbeats tell. */
-const HEARTBEAT_MS = 1_000;
-const PULL_MS = 10_000;
+/**
+ * Between two requests that found the stream's end. Messages that are delivered one by one as they come cost the bus a write
+ * and this process a turn each: with one busy client, more than all the rest of ingestion.
+ */
+const REST_MS = 100;
 
 /** All streams that are ingested. `partitions`: how many FRAMES streams there are. */
 export function streamNames(partitions: number): string[] {
@@ -57,35 +59,35 @@ async function* readStream(
   from: number,
   signal: AbortSignal,
 ): AsyncGenerator<BusMessage> {
-  const consumer = await jetstream(nc, { checkAPI: false }).consumers.get(stream, {
-    deliver_policy: DeliverPolicy.StartSequence,
-    opt_start_seq: from,
-  });
-  const messages = await consumer.consume({
-    max_bytes: PREFETCH_BYTES,
-    expires: PULL_MS,
-    idle_heartbeat: HEARTBEAT_MS,
-  });
-  const stop = (): void => messages.stop();
-  signal.addEventListener("abort", stop, { once: true });
-  if (signal.aborted) stop();
   const isEvent = stream === EVENTS_STREAM;
   const partition = isEvent ? 0 : Number(stream.slice(stream.lastIndexOf("_") + 1));
+  const puller = new Puller(nc, stream);
   try {
-    for await (const message of messages) {
-      const { data, subject } = message;
-      yield {
-        stream,
-        sequence: message.seq,
-        timeUs: Math.floor(message.info.timestampNanos / 1000),
-        isEvent,
-        data: Buffer.from(data.buffer, data.byteOffset, data.byteLength),
-        traceparent: message.headers?.get("traceparent") ?? "",
-        mayCarry: (edge, lane) => subject === frames(partition, edge, lane),
-      };
+    await puller.open(from);
+    let coming = puller.pull();
+    while (!signal.aborted) {
+      const { messages, more } = await coming;
+      // the next part is on its way while this one is taken
+      if (more) coming = puller.pull();
+      coming.catch(() => undefined);
+      for (const { message, at } of messages) {
+        const { data, subject } = message;
+        yield {
+          stream,
+          sequence: at.stream,
+          timeUs: Math.floor(at.timeNanos / 1000),
+          isEvent,
+          data: Buffer.from(data.buffer, data.byteOffset, data.byteLength),
+          traceparent: message.headers?.get("traceparent") ?? "",
+          mayCarry: (edge, lane) => subject === frames(partition, edge, lane),
+        };
+      }
+      if (more) continue;
+      await rested(REST_MS, signal);
+      coming = puller.pull();
     }
+    coming.catch(() => undefined);
   } finally {
-    signal.removeEventListener("abort", stop);
-    stop();
+    puller.close();
   }
 }

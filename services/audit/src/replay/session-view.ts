@@ -5,7 +5,7 @@
 import type { Shown } from "@sallyport/proto/audit";
 import type { Principal } from "@sallyport/proto/principal";
 import type { Parameter, RecordBody } from "@sallyport/proto/record";
-import { type SignedVerdict, Verdict } from "@sallyport/proto/verdict";
+import { type CommandFacts, type SignedVerdict, Verdict } from "@sallyport/proto/verdict";
 import { STATEMENT_TEXT } from "../reader.ts";
 import { PostgresFrames } from "./postgres-frames.ts";
 
@@ -123,6 +123,13 @@ function decodeVerdict(signed: SignedVerdict): Verdict | undefined {
   }
 }
 
+/** Of what a command makes or runs by a name: the name, and the normalized form. */
+const withoutInnerTexts = (facts: CommandFacts): CommandFacts => ({
+  ...facts,
+  named: facts.named.map((named) => ({ ...named, text: "" })),
+  executes: facts.executes.map((executed) => ({ ...executed, text: "" })),
+});
+
 /** What is left no longer is what was signed, so the signature goes too. */
 function withoutInputs(signed: SignedVerdict | undefined): SignedVerdict | undefined {
   if (signed === undefined) return undefined;
@@ -134,10 +141,7 @@ function withoutInputs(signed: SignedVerdict | undefined): SignedVerdict | undef
           Verdict.encode({
             ...verdict,
             inputs: Buffer.alloc(0),
-            facts:
-              verdict.facts === undefined
-                ? undefined
-                : { ...verdict.facts, named: verdict.facts.named.map((named) => ({ ...named, text: "" })) },
+            facts: verdict.facts === undefined ? undefined : withoutInnerTexts(verdict.facts),
           }).finish(),
         );
   return { verdict: shown, mac: Buffer.alloc(0), keyId: signed.keyId };

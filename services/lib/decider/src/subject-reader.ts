@@ -2,7 +2,7 @@
 import { type Msg, type NatsConnection, nuid } from "@nats-io/transport-node";
 import type { Event } from "@sallyport/proto/event";
 import { EVENTS_STREAM } from "@sallyport/proto/subjects";
-import { AppError, belongsOn, createInboxOf, jetStreamRequest, readEvent, sequencesOf } from "@sallyport/runtime";
+import { AppError, belongsOn, createInboxOf, jetStreamRequest, readEvent, deliveredOf } from "@sallyport/runtime";
 
 export interface StoredEvent {
   /** undefined: what is stored there is no event of this subject, and changes nothing */
@@ -83,7 +83,7 @@ async function readThroughConsumer(
   // Reset by each message: it bounds silence, not length.
   const silence = setTimeout(() => done.reject(new AppError("unavailable", op, "JetStream fell silent")), timeoutMs);
   const onMessage = (_: Error | null, message: Msg) => {
-    const at = sequencesOf(message.reply);
+    const at = deliveredOf(message.reply);
     if (!at) return;
     silence.refresh();
     if (at.delivered !== found.length + 1)

@@ -13,7 +13,7 @@ import { AppError } from "./app-error.ts";
 import { EventGuard } from "./event-follower-guard.ts";
 import { Barriers } from "./follower-barriers.ts";
 import type { Logger } from "./log.ts";
-import { createInboxOf, jetStreamRequest, sequencesOf, type StreamInfoAnswer } from "./jetstream-api.ts";
+import { createInboxOf, jetStreamRequest, deliveredOf, type StreamInfoAnswer } from "./jetstream-api.ts";
 import { SequenceWaiters } from "./sequence-waiters.ts";
 import { subjectMatcher } from "./subject-match.ts";
 
@@ -192,7 +192,7 @@ class Follower implements EventFollower {
       else if (stalled) this.#nc.publish(stalled);
       return;
     }
-    const at = sequencesOf(message.reply);
+    const at = deliveredOf(message.reply);
     if (!at) return;
     if (at.delivered !== consumer.delivered + 1) return void this.#consume(); // something was lost on the way
     consumer.delivered = at.delivered;

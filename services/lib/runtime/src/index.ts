@@ -9,7 +9,7 @@ export { bearer, callStream, type CallSettings, callUnary, internalClient, publi
 export { type CallInfo, type GrpcService, type Handlers, service } from "./grpc-service.ts";
 export { fromStatus, toStatus } from "./grpc-status.ts";
 export { HealthService } from "./health.ts";
-export { createInboxOf, jetStreamRequest, sequencesOf } from "./jetstream-api.ts";
+export { createInboxOf, type Delivered, deliveredOf, jetStreamRequest } from "./jetstream-api.ts";
 export { type Link, type LinkOptions, openLink } from "./link.ts";
 export { createLogger, type Logger } from "./log.ts";
 export { gauge, latency, type MetricName, metricNames, type Tally, tally } from "./metrics.ts";

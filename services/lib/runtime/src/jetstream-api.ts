@@ -1,4 +1,4 @@
-/** The few JetStream API requests that the follower makes itself (nats-server's JetStream wire API, as of 2.9). */
+/** The few JetStream API requests that followers and readers make themselves (nats-server's JetStream wire API, as of 2.9). */
 import { createInbox, type NatsConnection } from "@nats-io/transport-node";
 import { AppError } from "./app-error.ts";
 
@@ -35,16 +35,34 @@ export async function jetStreamRequest<T = unknown>(
   return json;
 }
 
+/** What the server says of a delivered message beside its bytes. */
+export interface Delivered {
+  /** sequence in the stream */
+  readonly stream: number;
+  /** sequence in the consumer, from 1, without gaps */
+  readonly delivered: number;
+  /** when the stream stored it, nanoseconds since 1970 (beyond 2^53: 128 ns lost) */
+  readonly timeNanos: number;
+  /** messages behind it */
+  readonly pending: number;
+}
+
 /**
- * Sequences of a delivered message from its reply subject:
+ * From the reply subject of a delivered message:
  * `$JS.ACK.<stream>.<consumer>.<redelivered>.<stream seq>.<consumer seq>.<time>.<pending>`, with domain and account
  * hash after ACK in the longer form.
  */
-export function sequencesOf(reply: string | undefined): { stream: number; delivered: number } | undefined {
+export function deliveredOf(reply: string | undefined): Delivered | undefined {
   if (!reply?.startsWith("$JS.ACK.")) return undefined;
   const tokens = reply.split(".");
   const at = tokens.length === 9 ? 5 : 7;
-  const stream = Number(tokens[at]);
-  const delivered = Number(tokens[at + 1]);
-  return Number.isSafeInteger(stream) && Number.isSafeInteger(delivered) ? { stream, delivered } : undefined;
+  const [stream, delivered, timeNanos, pending] = [0, 1, 2, 3].map((n) => Number(tokens[at + n])) as [
+    number,
+    number,
+    number,
+    number,
+  ];
+  return Number.isSafeInteger(stream) && Number.isSafeInteger(delivered)
+    ? { stream, delivered, timeNanos, pending }
+    : undefined;
 }
