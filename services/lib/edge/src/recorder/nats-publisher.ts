@@ -5,6 +5,8 @@
 import { createInbox, type MsgHdrs, type NatsConnection, type Subscription } from "@nats-io/transport-node";
 import type { Answer, BatchPublisher } from "./lane.ts";
 
+const STORED: Answer = { outcome: "stored" };
+
 /** Answer of JetStream to a publish: a PubAck, or an error. */
 interface PublishAnswer {
   stream?: string;
@@ -26,6 +28,7 @@ export function natsPublisher(options: NatsLane): BatchPublisher {
   const { nats, subject, stream } = options;
   const inbox = createInbox(options.inboxPrefix);
   const head = `NATS/1.0\r\nNats-Msg-Id: ${options.idPrefix}-`;
+  const acknowledged = Buffer.from(`{"stream":"${stream}",`, "latin1");
   let closed = false;
 
   const publisher: BatchPublisher = {
@@ -48,7 +51,9 @@ export function natsPublisher(options: NatsLane): BatchPublisher {
     callback(error, message) {
       if (closed || error !== null) return;
       const no = Number(message.subject.slice(inbox.length + 1));
-      publisher.onAnswer(no, readAnswer(message.data, message.headers?.code ?? 0, stream));
+      // nats-server writes the error first, if there is one: what begins with our stream's name has none
+      const stored = beginsWith(message.data, acknowledged);
+      publisher.onAnswer(no, stored ? STORED : readAnswer(message.data, message.headers?.code ?? 0, stream));
     },
   });
 
@@ -64,6 +69,12 @@ export function natsPublisher(options: NatsLane): BatchPublisher {
   return publisher;
 }
 
+function beginsWith(bytes: Uint8Array, start: Uint8Array): boolean {
+  if (bytes.length < start.length) return false;
+  for (let i = 0; i < start.length; i++) if (bytes[i] !== start[i]) return false;
+  return true;
+}
+
 /** A status (503: nobody listens), an error of JetStream (stream full, no stream), or a PubAck of the right stream. */
 export function readAnswer(data: Uint8Array, status: number, stream: string): Answer {
   if (status !== 0) return { outcome: "failed", reason: `status ${status}` };
@@ -77,5 +88,5 @@ export function readAnswer(data: Uint8Array, status: number, stream: string): An
     return { outcome: "failed", reason: `JetStream ${answer.error.err_code ?? answer.error.code ?? "error"}` };
   }
   if (answer.stream !== stream) return { outcome: "failed", reason: "another stream answered" };
-  return { outcome: "stored" };
+  return STORED;
 }
