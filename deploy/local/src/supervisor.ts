@@ -37,6 +37,8 @@ interface Managed {
 
 const READY_TIMEOUT_MS = 90_000;
 const STOP_TIMEOUT_MS = 5_000;
+/** Starts that fail one after the other, after which it is given up. */
+const MAX_FAILURES = 8;
 
 /**
  * Starts processes, restarts those that die and stops all in the reverse order. It owns nothing of what they do.
@@ -183,7 +185,6 @@ export class Supervisor {
       ]);
     } catch (error) {
       managed.state = "failed";
-      managed.wanted = false;
       child.kill("SIGKILL");
       throw new Error(
         `${spec.name} did not start: ${(error as Error).message}. The end of ${this.logFile(spec.name)}:\n${this.logTail(spec.name)}`,
@@ -214,7 +215,6 @@ export class Supervisor {
     while (managed.spec.restart && managed.wanted) {
       await new Promise((resolve) => setTimeout(resolve, Math.min(100 * 2 ** managed.failures, 5_000)));
       if (!managed.wanted) return;
-      managed.wanted = true;
       try {
         await this.#launch(managed);
         managed.failures = 0;
@@ -222,7 +222,8 @@ export class Supervisor {
         return;
       } catch (error) {
         managed.failures += 1;
-        managed.wanted = managed.failures < 8;
+        // Whoever has stopped it meanwhile has stopped it for good.
+        if (managed.failures >= MAX_FAILURES) managed.wanted = false;
         this.#onEvent(`${managed.spec.name} cannot be started: ${(error as Error).message.split("\n")[0]}`);
       }
     }
