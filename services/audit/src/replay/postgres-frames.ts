@@ -16,7 +16,7 @@ import type { ColumnClass } from "@sallyport/proto/record";
 export interface FrameRights {
   /** classes of data that may be shown in clear */
   revealed: ReadonlySet<string>;
-  /** texts that may quote a statement's values: errors, notices, COPY data without known columns */
+  /** texts that may quote a statement's values: errors, notices; and rows and COPY data of which no classes were told */
   texts: boolean;
 }
 
@@ -44,6 +44,10 @@ export class PostgresFrames {
   #formats: number[] = [];
   /** COPY rows come without a description */
   #copyColumnsHidden = false;
+  /** whether the command's columns were described, or told with their classes; of COPY: told */
+  #known = { rows: false, copy: false };
+  /** type of the message before */
+  #before = 0;
 
   constructor(rights: FrameRights) {
     this.#rights = rights;
@@ -77,11 +81,14 @@ export class PostgresFrames {
   }
 
   #startOf(command: number, columns: readonly ColumnClass[]): void {
-    if (command !== this.#command) {
+    // 0: of no command (a notification), in the midst of one's rows perhaps
+    if (command !== this.#command && command !== 0) {
       this.#command = command;
       this.#hidden = new Set();
       this.#copyColumnsHidden = false;
+      this.#known = { rows: false, copy: false };
     }
+    if (columns.length > 0) this.#known = { rows: true, copy: true };
     // within a command sets only grow: a frame may hold the end of one result and the beginning of the next
     for (const { index, class: name, transform } of columns) {
       if (name === "" || this.#rights.revealed.has(name) || maskedTransforms.has(transform)) continue;
@@ -92,9 +99,13 @@ export class PostgresFrames {
 
   /** @returns the message as this reader may have it; undefined: not at all */
   #message(message: Buffer, shown: Shown[]): Buffer | undefined {
+    const before = this.#before;
+    this.#before = message[0] as number;
     switch (message[0]) {
       case T.rowDescription:
         this.#rowDescription(message, shown);
+        // Behind parameters it is a statement's: of no result, and without classes.
+        if (before !== T.parameterDescription) this.#known = { rows: true, copy: false };
         return message;
       case T.dataRow:
         return this.#dataRow(message, shown);
@@ -139,6 +150,7 @@ export class PostgresFrames {
   #dataRow(message: Buffer, shown: Shown[]): Buffer {
     const columns = message.readInt16BE(5);
     if (columns < 0 || columns > MAX_COLUMNS) throw new FrameError();
+    const unknown = !this.#known.rows && !this.#rights.texts;
     const cells: ShownCell[] = [];
     const out: Buffer[] = [message.subarray(0, 7)];
     let pos = 7;
@@ -147,7 +159,7 @@ export class PostgresFrames {
       if (length < -1 || pos + 4 + Math.max(0, length) > message.length) throw new FrameError();
       const value = length < 0 ? undefined : message.subarray(pos + 4, pos + 4 + length);
       pos += 4 + Math.max(0, length);
-      const hidden = value !== undefined && this.#hidden.has(i);
+      const hidden = value !== undefined && (unknown || this.#hidden.has(i));
       const cell = hidden ? MASK : value;
       const size = Buffer.alloc(4);
       size.writeInt32BE(cell === undefined ? -1 : cell.length);
@@ -195,7 +207,7 @@ export class PostgresFrames {
 
   /** A piece of COPY need not be a whole row: columns cannot be told apart, so all of it is shown or none. */
   #copyData(message: Buffer, shown: Shown[]): Buffer | undefined {
-    if (this.#copyColumnsHidden) {
+    if (this.#copyColumnsHidden || (!this.#known.copy && !this.#rights.texts)) {
       shown.push({ what: { $case: "text", value: "[masked]" } });
       return undefined;
     }
@@ -211,6 +223,7 @@ const EMPTY = Buffer.alloc(0);
 const code = (letter: string): number => letter.charCodeAt(0);
 const T = {
   rowDescription: code("T"),
+  parameterDescription: code("t"),
   dataRow: code("D"),
   commandComplete: code("C"),
   error: code("E"),

@@ -60,7 +60,52 @@ test("frames: within a command what is masked stays masked; the next command beg
   const frames = new PostgresFrames(rights());
   frames.view(1, result, columns);
   expect(cells(frames.view(1, pg.dataRow(["3", "c@example.org", "1"]), []).shown)).toEqual([["3", "[masked]", "1"]]);
-  expect(cells(frames.view(2, pg.dataRow(["3", "public", "1"]), []).shown)).toEqual([["3", "public", "1"]]);
+  const next = Buffer.concat([pg.rowDescription(["id", "what", "n"]), pg.dataRow(["3", "public", "1"])]);
+  expect(cells(frames.view(2, next, []).shown)).toEqual([["3", "public", "1"]]);
+});
+
+test("frames: a portal that goes on behind another command's rows is not shown in clear", () => {
+  const frames = new PostgresFrames(rights());
+  frames.view(1, result, columns);
+  frames.view(2, Buffer.concat([pg.rowDescription(["n"]), pg.dataRow(["1"])]), []);
+  expect(cells(frames.view(1, pg.dataRow(["3", "c@example.org", "1"]), []).shown)).toEqual([
+    ["[masked]", "[masked]", "[masked]"],
+  ]);
+});
+
+test("frames: a notification in the midst of rows changes nothing", () => {
+  const frames = new PostgresFrames(rights());
+  frames.view(1, result, columns);
+  frames.view(0, pg.notification("x"), []);
+  expect(cells(frames.view(1, pg.dataRow(["3", "c@example.org", "1"]), []).shown)).toEqual([["3", "[masked]", "1"]]);
+});
+
+test("frames: rows that no driver had described could be of any class", () => {
+  const rows = Buffer.concat([pg.dataRow(["1", "ada@example.org"]), pg.complete("SELECT 1")]);
+  // of a statement: it tells nothing of the result's classes, and may stand in one frame with the rows
+  const statement = Buffer.concat([pg.message("t", Buffer.from([0, 0])), pg.rowDescription(["id", "email"])]);
+  for (const bytes of [rows, Buffer.concat([statement, rows])]) {
+    const blind = new PostgresFrames(rights("person-name")).view(1, bytes, []);
+    expect(blind.data.toString()).not.toContain("ada");
+    expect(cells(blind.shown)).toEqual([["[masked]", "[masked]"]]);
+    expect(new PostgresFrames(rights("statement-text")).view(1, bytes, []).data).toEqual(bytes);
+  }
+  expect(cells(new PostgresFrames(rights()).view(1, rows, columns).shown)).toEqual([["1", "[masked]"]]);
+});
+
+test("frames: COPY data of which no classes were told is for readers of texts only", () => {
+  const copy = Buffer.concat([pg.copyData("1\tada@example.org\n"), pg.complete("COPY 1")]);
+  expect(new PostgresFrames(rights("email")).view(1, copy, []).data).toEqual(pg.complete("COPY 1"));
+  expect(new PostgresFrames(rights("statement-text")).view(1, copy, []).data).toEqual(copy);
+
+  // classes of a result are not those of a COPY behind it in the same command
+  const out = pg.message("H", Buffer.from([0, 0, 0]));
+  const revealed = rights("email", "payment-card");
+  const both = new PostgresFrames(revealed).view(1, Buffer.concat([result, out, copy]), columns);
+  expect(both.data).toEqual(Buffer.concat([result, out, pg.complete("COPY 1")]));
+  expect(new PostgresFrames(revealed).view(1, Buffer.concat([out, copy]), columns).data).toEqual(
+    Buffer.concat([out, copy]),
+  );
 });
 
 test("frames: binary cells are shown in hex", () => {
