@@ -5,8 +5,8 @@ import { signedVerdict } from "@sallyport/edge/testing";
 import { testSession, type TestSession } from "@sallyport/edge/testing/live-session";
 import { Connection } from "@sallyport/proto/catalog_model";
 import type { Verdict } from "@sallyport/proto/verdict";
+import { createLogger, type Logger } from "@sallyport/runtime";
 import { eventually } from "@sallyport/runtime/testing";
-import { type Logger, pino } from "pino";
 import { Relay } from "../src/relay/relay.ts";
 import { SessionState } from "../src/relay/session-state.ts";
 import { reachTarget } from "../src/target/dial-and-login.ts";
@@ -62,7 +62,7 @@ export async function startSteppedRelay(options: SteppedOptions): Promise<Steppe
     target,
     table: frontendTable(16 * 1024 * 1024),
     state: new SessionState(),
-    log: options.log ?? pino({ level: "silent" }),
+    log: options.log ?? createLogger({ service: "test", instance: "test", log: { level: "silent" } }),
     observe: async () => true,
     cancelAtTarget: async () => {
       cancels += 1;

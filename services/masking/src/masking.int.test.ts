@@ -317,5 +317,6 @@ test("killed and started again it folds the same: same plans, same tokens", asyn
 test("no value stands in any log line", () => {
   const all = logs.join("");
   expect(all).toContain("ready");
-  for (const value of ["ada@example", "bob@example", "4111 1111", "4111 ipsum", "668 18", "kkkk"]) expect(all).not.toContain(value);
+  for (const value of ["ada@example", "bob@example", "4111 1111", "4111 ipsum", "668 18", "kkkk"])
+    expect(all).not.toContain(value);
 });

@@ -1,4 +1,4 @@
-import { pino } from "pino";
+import { createLogger } from "@sallyport/runtime";
 import { serialize } from "pg-protocol";
 import { afterAll, beforeAll, expect, onTestFinished, test } from "vitest";
 import { CommandCompleted_Status as Status, RecordBody } from "@sallyport/proto/record";
@@ -172,7 +172,10 @@ test("a COPY in many small messages is not held up by their number", async () =>
 test("what cannot be read is told to the client alone: no value of it is in the log or in a public record", async () => {
   const canary = "4111-1111-1111-1111";
   const lines: string[] = [];
-  const log = pino({ level: "trace" }, { write: (line) => void lines.push(line) });
+  const log = createLogger(
+    { service: "test", instance: "test", log: { level: "trace" } },
+    { write: (line) => void lines.push(line) },
+  );
   const relay = await relayed({ log });
   const { client, bus } = relay;
   const query = (bytes: Buffer): Buffer => {
