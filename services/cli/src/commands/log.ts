@@ -45,7 +45,7 @@ export function addLogCommands(program: Command, run: Run): void {
 
   program
     .command("replay")
-    .description("Show a session as it happened: commands and answers as the client saw them.")
+    .description("Show a session as it happened: commands and answers, as far as you may see them.")
     .argument("<session>", "the session's id")
     .option("--from <seq>", "begin at this record", "0")
     .action(
