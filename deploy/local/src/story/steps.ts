@@ -4,7 +4,7 @@ import { bearer, call } from "@sallyport/cli/api";
 import { ApprovalStatus, type ApprovalState } from "@sallyport/proto/approval";
 import { DEMO_CUSTOMERS } from "../demo-data.ts";
 import { finish, psql, startPsql, type ClientResult } from "./clients.ts";
-import { expectThat, profileOf, type Scene, type Step } from "./scene.ts";
+import { expectThat, profileOf, type Scene, type Step, type Tell } from "./scene.ts";
 
 /** The incident, step by step. Every client is a real one; every line in a table is read back from the log. */
 
@@ -91,7 +91,8 @@ export const STEPS: readonly Step[] = [
   {
     title: "A risky command: held for a second person",
     async play(scene, tell) {
-      const statement = "DELETE FROM orders WHERE id = 7";
+      const [order, other] = await newestOrders(scene, tell);
+      const statement = `DELETE FROM orders WHERE id = ${order}`;
       tell.does(`engineer$ psql … -c "${statement}"`);
       const running = finish(startPerson(scene, "engineer", statement));
       const request = await pendingRequest(scene, "user:engineer");
@@ -110,7 +111,7 @@ export const STEPS: readonly Step[] = [
       const again = await decide(scene, "dba", request.approvalId).catch((error: Error) => error);
       expectThat(again instanceof Error, "a grant is used up");
 
-      const own = "DELETE FROM orders WHERE id = 8";
+      const own = `DELETE FROM orders WHERE id = ${other}`;
       tell.does(`dba$ psql … -c "${own}"   and approves it himself`);
       const ownRun = startPerson(scene, "dba", own);
       const ownDone = finish(ownRun);
@@ -275,6 +276,17 @@ async function decide(scene: Scene, name: string, approvalId: string): Promise<v
     { approvalId, grant: true, reason: "" },
     bearer(profileOf(scene, name).token),
   );
+}
+
+/** Looked up, because an earlier play of the story has deleted some. */
+async function newestOrders(scene: Scene, tell: Tell): Promise<[string, string]> {
+  const sql = "SELECT id FROM orders ORDER BY id DESC LIMIT 2";
+  tell.does(`engineer$ psql -At … -c "${sql}"`);
+  const { user, token } = profileOf(scene, "engineer");
+  const result = await psql(scene.stack, { user, token, connection: "orders", args: ["-At"] }, sql);
+  const [first, second] = result.out.trim().split("\n");
+  expectThat(/^\d+$/.test(first ?? "") && /^\d+$/.test(second ?? ""), "there are orders", result.err + result.out);
+  return [first!, second!];
 }
 
 /** Waits on the approvals stream, as a person with `sallyport approvals --watch` would. */
