@@ -120,13 +120,13 @@ export class Authenticator {
     const { issued } = token;
     // Whoever was withdrawn is told so whatever else is wrong with the token.
     if (directory.offboardedIn(issued) !== undefined) return refused("offboarded");
-    if (token.ended !== undefined) return refused(token.ended.how);
+    if (token.ended !== undefined) return endOf(token.ended);
     if (issued.expiresAtMs <= now()) return refused("expired");
     const stood = await this.#stand(token);
     if (stood.kind === "refused") return stood;
     // Asking the provider took time: what happened meanwhile counts.
     if (directory.offboardedIn(issued) !== undefined) return refused("offboarded");
-    if (token.ended !== undefined) return refused((token.ended as { how: "revoked" }).how);
+    if (token.ended !== undefined) return endOf(token.ended);
     return {
       kind: "authenticated",
       principal: principalOf(token, directory),
@@ -151,6 +151,11 @@ export class Authenticator {
     }
     return { kind: "stands", recheckAfterMs };
   }
+}
+
+/** For who is not withdrawn now: a token that ended with its owner's access tells of someone who was reinstated since. */
+function endOf({ how }: NonNullable<TokenEntry["ended"]>): Refused {
+  return refused(how === "offboarded" ? "withdrawn" : how);
 }
 
 /** The principal as it is now: the token's own facts, and the groups that count at this moment. */

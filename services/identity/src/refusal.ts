@@ -12,6 +12,7 @@ const SENTENCES = {
   revoked: "the token has been revoked",
   "signed-out": "the token has been signed out; log in again",
   offboarded: "the token's owner has been withdrawn",
+  withdrawn: "the token was withdrawn together with its owner's access, and stays so; log in again or make a new one",
   "session-ended": "the login behind this token has ended at the identity provider; log in again",
   unverified: "the identity provider no longer vouches for the token's owner; the owner must log in again",
   foreign: "the token's issuer is not trusted here",
