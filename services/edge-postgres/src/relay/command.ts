@@ -24,6 +24,8 @@ export interface Command {
   totalRows: number;
   /** the classes of the result's columns stand in one of its frames */
   columnsTold: boolean;
+  /** the client knows which columns of the result are masked whole */
+  wholeTold: boolean;
   /** of the last statement that ended */
   tag: string;
   /** SQLSTATE of an error */
@@ -49,6 +51,7 @@ export function commandOf(decision: Forward, unit: Command["unit"]): Command {
     maskedCells: 0,
     totalRows: 0,
     columnsTold: true,
+    wholeTold: false,
     tag: "",
     error: "",
     scrubbed: false,

@@ -13,6 +13,7 @@ let people: number;
 let maskingDown = false;
 
 const SECRET = "emil@example.com";
+const BIGINT = 20;
 
 beforeAll(async () => {
   postgres = await startPostgres();
@@ -47,7 +48,9 @@ beforeAll(async () => {
                     ? Action.ACTION_PASS
                     : column.name === "scanned"
                       ? Action.ACTION_SCAN
-                      : Action.ACTION_REDACT,
+                      : column.typeOid === BIGINT
+                        ? Action.ACTION_NULL
+                        : Action.ACTION_REDACT,
                 class: is ? "email" : "",
               });
             }),
@@ -209,6 +212,68 @@ describe("rows", () => {
     expect(rowsOf(answer)).toEqual([]);
     expect(reportsOf(answer)[0]).toMatchObject({ S: "FATAL" });
     expect(everything(client)).not.toContain(SECRET);
+  });
+});
+
+describe("columns that are masked whole, for they have no origin", () => {
+  const told = (answer: Parameters<typeof reportsOf>[0]): (string | undefined)[] =>
+    reportsOf(answer, "N").map((notice) => notice["M"]);
+  const whole = (columns: string): unknown => expect.stringContaining(`masked whole (${columns}): `);
+
+  test("are told of before the rows, in a frame that is on record", async () => {
+    const client = await login();
+    const answer = await client.query("SELECT count(*), id FROM people GROUP BY id ORDER BY id");
+    expect(typesOf(answer)).toBe("TNDDDCZ");
+    expect(rowsOf(answer)[0]).toEqual([null, "1"]);
+    expect(reportsOf(answer, "N")).toMatchObject([{ S: "NOTICE", C: "00000", M: whole("count") }]);
+    client.end();
+    const records = await gateway.recordsUntil((all) => all.some((r) => r.kind === "sessionClosed"));
+    expect(
+      records.some((r) => r.kind === "frameToClient" && (r.fact.data as Buffer).includes("masked whole (count)")),
+    ).toBe(true);
+  });
+
+  test("once for each result of a simple query", async () => {
+    const client = await login();
+    const answer = await client.query(
+      "SELECT count(*) FROM people; SELECT upper(email) AS u, count(*) FROM people GROUP BY 1",
+    );
+    expect(told(answer)).toEqual([whole("count"), whole("u, count")]);
+    client.end();
+  });
+
+  test("once for a portal, in however many parts it is read", async () => {
+    const client = await login();
+    await client.query("BEGIN");
+    client.send(
+      parse("SELECT count(*) FROM people GROUP BY id"),
+      serialize.bind({ portal: "p" }),
+      serialize.execute({ portal: "p", rows: 1 }),
+      serialize.execute({ portal: "p", rows: 1 }),
+      serialize.execute({ portal: "p", rows: 0 }),
+      sync,
+    );
+    const answer = await client.until("Z");
+    expect(typesOf(answer)).toBe("12NDsDsDCZ");
+    expect(rowsOf(answer)).toEqual([[null], [null], [null]]);
+    client.end();
+  });
+
+  test("nothing is said where they pass, where the columns have an origin, or where no row came", async () => {
+    const client = await login();
+    for (const sql of [
+      "SELECT count(*) FROM plain",
+      "SELECT * FROM people",
+      "SELECT count(*) FROM people HAVING false",
+    ]) {
+      expect(told(await client.query(sql)), sql).toEqual([]);
+    }
+    client.end();
+    const dba = await login("dba");
+    const answer = await dba.query("SELECT count(*) FROM people");
+    expect(rowsOf(answer)).toEqual([["3"]]);
+    expect(told(answer)).toEqual([]);
+    dba.end();
   });
 });
 

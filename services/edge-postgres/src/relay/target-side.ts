@@ -25,6 +25,7 @@ import { Outgoing } from "./outgoing.ts";
 import type { Portal, Prepared } from "./prepared.ts";
 import { mayReport, scrubNotification, scrubReport } from "./scrub.ts";
 import type { SessionState } from "./session-state.ts";
+import { wholeNotice } from "./whole-notice.ts";
 
 /** What the target's side tells the client's side. */
 export interface TargetNews {
@@ -308,7 +309,16 @@ export class TargetSide {
 
   #releaseMasked(command: Command, rows: Pick<MaskedRows, "bytes" | "maskedCells">): void {
     command.maskedCells += rows.maskedCells;
-    if (rows.bytes.length > 0) this.#outgoing.release(command.no, rows.bytes, this.#untold(command));
+    if (rows.bytes.length === 0) return;
+    this.#outgoing.release(command.no, this.#noticed(command, rows.bytes), this.#untold(command));
+  }
+
+  /** Before the first rows of a result the client is told what of them is masked whole: in their frame, it costs no other. */
+  #noticed(command: Command, rows: Buffer): Buffer {
+    if (command.wholeTold || command.result === undefined) return rows;
+    command.wholeTold = true;
+    const notice = wholeNotice(command.result);
+    return notice.length === 0 ? rows : Buffer.concat([notice, rows]);
   }
 
   #commandComplete(question: Question): void {
@@ -317,6 +327,8 @@ export class TargetSide {
     command.tag = type === Backend.commandComplete ? decodeCommandComplete(bytes, start + 5, end) : "";
     this.#pass(command);
     this.#resultEnds(command);
+    // A simple query may have further results; a portal has this one, in however many parts.
+    if (question.reply === "query") command.wholeTold = false;
     if (question.reply === "execute") this.#complete(command, Status.STATUS_OK);
   }
 
