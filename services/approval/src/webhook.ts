@@ -15,14 +15,24 @@ import { aggregateId, type Store } from "@sallyport/decider";
 import { Event } from "@sallyport/proto/event";
 import { EVENTS_STREAM, eventsOfKind } from "@sallyport/proto/subjects";
 import type { Logger, Secret, Tally } from "@sallyport/runtime";
+import { createHmac } from "node:crypto";
 import { setTimeout as delay } from "node:timers/promises";
 import type { WebhookConfig } from "./approval-config.ts";
 import type { RequestCommand, RequestState } from "./request.ts";
 import { known, type Requests } from "./requests.ts";
 import { signature, webhookBody } from "./webhook-body.ts";
 
-const durable = "approval_webhook";
 const atOnce = 16;
+/** A secret that is changed leaves the consumer of the old one behind: forgotten after a month. */
+const forgottenAfterNanos = 30 * 86_400 * 1e9;
+
+/**
+ * Followers of EVENTS may make and delete consumers there, of any name: one that could be guessed could be taken away, and
+ * notifications with it.
+ */
+function durableName(secret: Secret): string {
+  return `approval_webhook_${createHmac("sha256", secret.exposeBytes()).update("consumer").digest("hex").slice(0, 32)}`;
+}
 
 export interface WebhookParts {
   nc: NatsConnection;
@@ -51,6 +61,7 @@ export async function runWebhook(parts: WebhookParts): Promise<void> {
 
 async function consume(parts: WebhookParts): Promise<void> {
   const { nc, config, signal } = parts;
+  const durable = durableName(parts.secret);
   const manager = await jetstreamManager(nc);
   await manager.consumers.add(EVENTS_STREAM, {
     durable_name: durable,
@@ -61,6 +72,7 @@ async function consume(parts: WebhookParts): Promise<void> {
     ack_wait: (config.timeoutMs + 10_000) * 1e6,
     max_ack_pending: 256,
     max_deliver: -1,
+    inactive_threshold: forgottenAfterNanos,
   });
   const consumer = await jetstream(nc).consumers.get(EVENTS_STREAM, durable);
   const messages: ConsumerMessages = await consumer.consume({ max_messages: atOnce });

@@ -41,6 +41,12 @@ test("frame-batch: as the generated decoder reads it", () => {
   }
 });
 
+test("frame-batch: nothing may stand behind the records, where no digest covers it", () => {
+  const bytes = batchOf(1);
+  const again = FrameBatch.encode(FrameBatch.fromPartial({ prevHash: Buffer.alloc(32, 1) })).finish();
+  expect(() => readFrameBatch(Buffer.concat([bytes, again]))).toThrow(WireError);
+});
+
 test("frame-batch: cut anywhere, or with any byte changed, it is read, refused or different, never a crash", () => {
   const bytes = batchOf(1);
   const block = new LogBlock(new VerdictKeys(new Map()));

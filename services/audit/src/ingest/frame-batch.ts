@@ -43,6 +43,8 @@ export function readFrameBatch(bytes: Buffer): FrameBatchView {
   const reader = batchReader.over(bytes, 0, bytes.length);
   while (reader.pos < reader.end) {
     const tag = reader.varint();
+    // `digestOf` covers what stands before the records
+    if (batch.records > 0 && tag !== ((6 << 3) | 2)) throw new WireError("something stands behind the records");
     switch (tag) {
       case (1 << 3) | 2:
         batch.edge = text(reader);

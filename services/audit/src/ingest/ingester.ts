@@ -165,6 +165,7 @@ export class Ingester {
     this.#failure = undefined;
     this.#toTell = { gaps: [], closed: [] };
     this.#traces = [];
+    this.#oldestWaitingUs = this.#restUntil = 0;
     this.#filling.clear();
     this.#spare.clear();
     this.#lanes = new Lanes(settings.gapWaitMs);

@@ -5,9 +5,9 @@
 import { type Msg, type NatsConnection, nuid } from "@nats-io/transport-node";
 import { AppError, createInboxOf, type Delivered, deliveredOf, jetStreamRequest } from "@sallyport/runtime";
 
-/** What one request may bring. */
+/** What one request may bring: more bytes than the largest message that a stream takes (8 MiB, with its headers). */
 const PULL_MESSAGES = 4_096;
-const PULL_BYTES = 8 * 1024 * 1024;
+const PULL_BYTES = 16 * 1024 * 1024;
 /** Nothing came for so long, not even that there is nothing: the consumer is gone, or the bus. */
 const SILENCE_MS = 5_000;
 /** The server forgets the consumer when nobody has asked for so long. */

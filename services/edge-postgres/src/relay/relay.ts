@@ -42,9 +42,11 @@ const GOODBYE_MS = 2_000;
 
 /**
  * A socket that has more is read again at once, up to 32 times 64 KiB (libuv): a large result would keep every other session
- * waiting for 20 ms. Bytes.
+ * waiting for 20 ms. After so many bytes in one turn of the event loop, the rest has to wait for the next.
  */
-const LONG_CHUNK = 16 * 1024;
+const TURN_BYTES = 64 * 1024;
+/** Shorter chunks are answers to small commands: they are not counted. */
+const RECORD_OF_RESULT = 8 * 1024;
 
 /**
  * The relay of one session: both sides, the two sockets, and the end. `run` resolves when both sockets are done with;
@@ -60,6 +62,8 @@ export class Relay {
   #ending = false;
   /** the target's socket is not read in this turn any more */
   #resting = false;
+  /** of long chunks, since the socket rested */
+  #inTurn = 0;
   /** where more is known of the end than its cause */
   #sqlstate: string | undefined;
   #resolve: () => void = () => {};
@@ -133,7 +137,8 @@ export class Relay {
     client.once("close", () => this.#clientGone());
     target.socket.on("data", (chunk: Buffer) => {
       this.#target.take(chunk);
-      if (chunk.length >= LONG_CHUNK) this.#rest();
+      // over TLS a chunk is a record, of 8 KiB with PostgreSQL
+      if (chunk.length >= RECORD_OF_RESULT && (this.#inTurn += chunk.length) >= TURN_BYTES) this.#rest();
       else if (this.#target.busy || session.gate.pressed) target.socket.pause();
     });
     target.socket.once("close", () => this.#targetGone());
@@ -173,11 +178,12 @@ export class Relay {
 
   /** More of a large result is taken in the next turn of the event loop: other sessions have theirs first. */
   #rest(): void {
-    if (this.#resting) return;
+    if (this.#resting || this.#ending) return;
     this.#resting = true;
     this.#parts.target.socket.pause();
     setImmediate(() => {
       this.#resting = false;
+      this.#inTurn = 0;
       this.#goOn();
     });
   }
