@@ -47,8 +47,12 @@ async function main(): Promise<number> {
     const profiles = await prepareProfiles(stack);
     console.log(`Sallyport is ready after ${((performance.now() - started) / 1000).toFixed(1)} s.`);
     const interrupted = stopped.promise.then(() => undefined);
-    const failed = options.story ? await Promise.race([playStory(stack, profiles, process.stdout), interrupted]) : [];
-    if (failed === undefined) return await stopped.promise;
+    const story = options.story ? playStory(stack, profiles, process.stdout, stopping.signal) : [];
+    const failed = await Promise.race([story, interrupted]);
+    if (failed === undefined || stopping.signal.aborted) {
+      console.log("\nInterrupted: everything is being stopped.");
+      return await stopped.promise;
+    }
     const code = failed.length > 0 ? 1 : 0;
     if (options.exit) return code;
     console.log(hints(stack));

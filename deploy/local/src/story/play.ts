@@ -8,11 +8,15 @@ import { profileOf, type Scene } from "./scene.ts";
 import { STEPS } from "./steps.ts";
 import { createTell } from "./tell.ts";
 
-/** Plays the story on the running gateway. Returns the titles of the steps that did not come out as told. */
+/**
+ * Plays the story on the running gateway. Returns the titles of the steps that did not come out as told. Aborted, it
+ * says nothing more and begins no further step.
+ */
 export async function playStory(
   stack: Stack,
   profiles: Map<string, Profile>,
   out: NodeJS.WriteStream,
+  signal: AbortSignal,
 ): Promise<string[]> {
   const api = connectApi(deploymentOf(stack));
   const security = profiles.get("security");
@@ -30,11 +34,13 @@ export async function playStory(
     await bringContractorBack(scene);
     scene.nightlyToken = await createNightlyToken(scene);
     for (const [index, step] of STEPS.entries()) {
-      const tell = createTell(out);
+      if (signal.aborted) break;
+      const tell = createTell(out, signal);
       tell.title(`${index + 1}. ${step.title}`);
       try {
         await step.play(scene, tell);
       } catch (error) {
+        if (signal.aborted) break;
         failed.push(step.title);
         tell.failed((error as Error).message);
       }

@@ -11,19 +11,27 @@ const MAX_CELL = 72;
 /** Rows of more columns are shown one below the other. */
 const WIDE = 8;
 
-/** Prints the story; long answers are cut, and say so. */
-export function createTell(out: NodeJS.WriteStream): Teller {
+/**
+ * Prints the story; long answers are cut, and say so. Once `signal` is aborted, whoever tells on gets its reason thrown:
+ * what a step sees of a gateway that is being stopped is not the story's.
+ */
+export function createTell(out: NodeJS.WriteStream, signal: AbortSignal): Teller {
   const print = createPrinter("table", out, out);
   const { paint } = print;
   return {
     title: (text) => print.line(`\n${paint.bold(text)}`),
-    does: (text) => print.line(`  ${paint.yellow(text)}`),
+    does(text) {
+      signal.throwIfAborted();
+      print.line(`  ${paint.yellow(text)}`);
+    },
     shows(text) {
+      signal.throwIfAborted();
       const lines = text.split("\n");
       for (const line of lines.slice(0, MAX_LINES)) print.line(`    ${line}`);
       if (lines.length > MAX_LINES) print.line(paint.dim(`    … ${lines.length - MAX_LINES} more lines`));
     },
     rows(rows) {
+      signal.throwIfAborted();
       if (rows.length === 0) return;
       const columns = Object.keys(rows[0]!);
       print.line(paint.dim("    the log says:"));
