@@ -1,4 +1,5 @@
 import {
+  lstatSync,
   chmodSync,
   chownSync,
   cpSync,
@@ -16,6 +17,7 @@ import { userInfo } from "node:os";
 import { dirname, join } from "node:path";
 import { promisify } from "node:util";
 import pg from "pg";
+import { AppError } from "@sallyport/runtime";
 import { demoStatements } from "./demo-data.ts";
 import type { ProcessSpec } from "./supervisor.ts";
 
@@ -62,6 +64,7 @@ export function demoTarget(options: DemoTargetOptions): DemoTarget {
 /** Creates the cluster once and says how to run it. */
 export async function prepareDemoTarget(target: DemoTarget, signal: AbortSignal): Promise<ProcessSpec> {
   const home = dirname(target.dataDirectory);
+  requireOurs(home);
   const bin = binaries(home);
   if (!existsSync(join(target.dataDirectory, "PG_VERSION"))) await initialise(home, bin, target, signal);
   writeFileSync(join(target.dataDirectory, "postgresql.auto.conf"), settings(target));
@@ -185,6 +188,15 @@ function identity(): { uid?: number; gid?: number } {
 
 function own(path: string): void {
   if (userInfo().uid === 0) chownSync(path, UNPRIVILEGED, UNPRIVILEGED);
+}
+
+/** Its name can be guessed, and /var/tmp is everybody's: what somebody else has put there is not run, nor given away. */
+function requireOurs(home: string): void {
+  const there = lstatSync(home, { throwIfNoEntry: false });
+  if (there === undefined || userInfo().uid !== 0) return;
+  if (there.isDirectory() && (there.uid === 0 || there.uid === UNPRIVILEGED)) return;
+  const what = `${home} is not a folder of ours: it belongs to user ${there.uid}. Look at it, remove it, and start again.`;
+  throw new AppError("failed-precondition", "local.demo-target", what);
 }
 
 /**
