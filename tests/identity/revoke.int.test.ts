@@ -118,6 +118,16 @@ test("whoever acts in a token can be withdrawn in advance, and the token with it
   await expect(deployment.authenticate(engineer)).resolves.toBeDefined();
 });
 
+test("a name that nobody has seen is not found, and is withdrawn before its first login only on request", async () => {
+  await expect(deployment.revokePrincipal(security, "user:dab")).rejects.toMatchObject({ code: "not-found" });
+  expect((await deployment.facts("principalOffboarded")).map((fact) => fact.principalId)).not.toContain("user:dab");
+  const request = { what: { $case: "principalId", value: "user:dab" }, reason: "", inAdvance: true } as const;
+  const answer = await callUnary(deployment.access, "revoke", request, deployment.as(security));
+  expect(answer.tokenIds).toEqual([]);
+  // It is known by now.
+  await expect(deployment.revokePrincipal(security, "user:dab")).resolves.toMatchObject({ tokenIds: [] });
+});
+
 test("after kill -9 identity knows every token, personal and signed, as before", async () => {
   const { value: engineer, principal } = await deployment.login("engineer");
   const job = await deployment.createToken(engineer, { label: "job", actor: "agent:helper" });

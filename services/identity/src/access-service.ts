@@ -144,7 +144,7 @@ function infoOf({ issued, issuedAtMs, ended }: TokenEntry): TokenInfo {
 }
 
 async function revoke(
-  { what, reason }: RevokeRequest,
+  { what, reason, inAdvance = false }: RevokeRequest,
   caller: Authenticated,
   parts: AccessParts,
 ): Promise<RevokeResponse> {
@@ -154,7 +154,7 @@ async function revoke(
     case "principalId": {
       const id = validPrincipal(what.value);
       await requirePower(caller, "revoke", parts);
-      const { tokenIds, asOf } = await revoker.principal(id, bounded(reason), cause);
+      const { tokenIds, asOf } = await revoker.principal(id, bounded(reason), cause, inAdvance);
       return { tokenIds: [...tokenIds], asOf };
     }
     case "tokenId": {

@@ -50,6 +50,8 @@ export type PrincipalCommand =
       readonly principalId: string;
       readonly reason: string;
       readonly tokenIds: readonly string[];
+      /** also when it was never seen; else that is a slip of the pen, which must not pass for a withdrawal */
+      readonly inAdvance: boolean;
     }
   | { readonly kind: "reinstate"; readonly principalId: string; readonly reason: string };
 
@@ -96,7 +98,10 @@ function decide(command: PrincipalCommand, state: PrincipalState): Decision {
     }
     case "offboard": {
       if (state.offboarded) return events();
-      const { principalId, reason, tokenIds } = command;
+      const { principalId, reason, tokenIds, inAdvance } = command;
+      if (state.seen === undefined && !inAdvance) {
+        return refuse("not-found", `nobody named ${principalId} has been seen here; nothing was withdrawn`);
+      }
       return events({ $case: "principalOffboarded", value: { principalId, reason, tokenIds: [...tokenIds] } });
     }
     case "reinstate": {

@@ -85,12 +85,35 @@ test("reinstating restores no standing: only a login does", () => {
 });
 
 test("offboarding and reinstating twice says it once", () => {
-  const off = { kind: "offboard", principalId: "user:engineer", reason: "left", tokenIds: [] } as const;
+  const off = {
+    kind: "offboard",
+    principalId: "user:engineer",
+    reason: "left",
+    tokenIds: [],
+    inAdvance: false,
+  } as const;
   given(principalDecider, [engineer]).when(off).then([offboarded]);
   given(principalDecider, [engineer, offboarded]).when(off).then([]);
   const back = { kind: "reinstate", principalId: "user:engineer", reason: "back" } as const;
   given(principalDecider, [engineer, offboarded]).when(back).then([reinstated]);
   given(principalDecider, [engineer]).when(back).then([]);
+});
+
+test("a name that was never seen is withdrawn only in advance: else it is a slip of the pen", () => {
+  const off = {
+    kind: "offboard",
+    principalId: "user:engineer",
+    reason: "left",
+    tokenIds: [],
+    inAdvance: false,
+  } as const;
+  given(principalDecider, [])
+    .when(off)
+    .thenRefused("not-found", /user:engineer/);
+  given(principalDecider, [])
+    .when({ ...off, inAdvance: true })
+    .then([offboarded]);
+  given(principalDecider, [offboarded]).when(off).then([]);
 });
 
 test("groups are announced when they change, and mapped by the configuration of the moment", () => {

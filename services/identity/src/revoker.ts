@@ -27,16 +27,20 @@ export class Revoker {
     this.#parts = parts;
   }
 
-  /** A principal and everything it created. One that was never seen can be withdrawn in advance. */
-  async principal(principalId: string, reason: string, cause: string): Promise<Withdrawn> {
+  /** A principal and everything it created. One that was never seen, and that no token names, only `inAdvance`. */
+  async principal(principalId: string, reason: string, cause: string, inAdvance: boolean): Promise<Withdrawn> {
     const { directory, principals } = this.#parts;
-    const tokenIds = directory
-      .tokensOf(principalId)
+    const named = directory.tokensOf(principalId);
+    const tokenIds = named
       .filter((token) => token.ended === undefined && token.issued.expiresAtMs > this.#parts.now())
       .map((token) => token.issued.tokenId);
     // Read first: a decision that it is offboarded already must not come from what another process has undone.
     await principals.load(principalId);
-    const done = await principals.handle(principalId, { kind: "offboard", principalId, reason, tokenIds }, { cause });
+    const done = await principals.handle(
+      principalId,
+      { kind: "offboard", principalId, reason, tokenIds, inAdvance: inAdvance || named.length > 0 },
+      { cause },
+    );
     return { tokenIds, asOf: await this.#settled(done) };
   }
 

@@ -171,6 +171,8 @@ export interface RevokeRequest {
     | { $case: "tokenId"; value: string }
     | undefined;
   reason: string;
+  /** also a principal that nobody has seen and no token names; without it that is NOT_FOUND, and nothing is recorded */
+  inAdvance?: boolean | undefined;
 }
 
 export interface RevokeResponse {
@@ -2516,7 +2518,7 @@ export const LogoutResponse: MessageFns<LogoutResponse> = {
 };
 
 function createBaseRevokeRequest(): RevokeRequest {
-  return { what: undefined, reason: "" };
+  return { what: undefined, reason: "", inAdvance: undefined };
 }
 
 export const RevokeRequest: MessageFns<RevokeRequest> = {
@@ -2531,6 +2533,9 @@ export const RevokeRequest: MessageFns<RevokeRequest> = {
     }
     if (message.reason !== "") {
       writer.uint32(26).string(message.reason);
+    }
+    if (message.inAdvance !== undefined) {
+      writer.uint32(32).bool(message.inAdvance);
     }
     return writer;
   },
@@ -2572,6 +2577,14 @@ export const RevokeRequest: MessageFns<RevokeRequest> = {
             message.reason = reader.string();
             continue;
           }
+          case 4: {
+            if (tag !== 32) {
+              break;
+            }
+
+            message.inAdvance = reader.bool();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -2596,6 +2609,11 @@ export const RevokeRequest: MessageFns<RevokeRequest> = {
         ? { $case: "tokenId", value: globalThis.String(object.token_id) }
         : undefined,
       reason: isSet(object.reason) ? globalThis.String(object.reason) : "",
+      inAdvance: isSet(object.inAdvance)
+        ? globalThis.Boolean(object.inAdvance)
+        : isSet(object.in_advance)
+        ? globalThis.Boolean(object.in_advance)
+        : undefined,
     };
   },
 
@@ -2608,6 +2626,9 @@ export const RevokeRequest: MessageFns<RevokeRequest> = {
     }
     if (message.reason !== "") {
       obj.reason = message.reason;
+    }
+    if (message.inAdvance !== undefined) {
+      obj.inAdvance = message.inAdvance;
     }
     return obj;
   },
@@ -2632,6 +2653,7 @@ export const RevokeRequest: MessageFns<RevokeRequest> = {
       }
     }
     message.reason = object.reason ?? "";
+    message.inAdvance = object.inAdvance ?? undefined;
     return message;
   },
 };
