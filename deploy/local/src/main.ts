@@ -55,7 +55,7 @@ async function main(): Promise<number> {
     }
     const code = failed.length > 0 ? 1 : 0;
     if (options.exit) return code;
-    console.log(hints(stack));
+    console.log(hints(stack, new Set(profiles.keys())));
     await stopped.promise;
     return code;
   } catch (error) {

@@ -7,6 +7,7 @@ import type { Log, Row } from "./log.ts";
 export interface Scene {
   readonly stack: Stack;
   readonly api: Api;
+  /** Of those who are not offboarded. */
   readonly profiles: Map<string, Profile>;
   /** As `security`. */
   readonly log: Log;

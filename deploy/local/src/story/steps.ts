@@ -192,6 +192,7 @@ export const STEPS: readonly Step[] = [
         { what: { $case: "principalId", value: "user:contractor" }, reason: "contract ended" },
         bearer(profileOf(scene, "security").token),
       );
+      scene.profiles.delete("contractor");
       session.stdin?.write("SELECT pg_sleep(5);\n");
       const result = await done.ended;
       const took = performance.now() - started;
