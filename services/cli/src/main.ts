@@ -4,7 +4,6 @@ import { EXIT } from "./exit-codes.ts";
 import { createProgram } from "./program.ts";
 
 const program = createProgram();
-for (const command of [program, ...program.commands]) command.exitOverride();
 // A reader that went away (`| head`) is not an error.
 process.stdout.on("error", () => process.exit(EXIT.ok));
 

@@ -24,9 +24,11 @@ export function createProgram(): Command {
     .option("--profile <name>", "the account to use (also SALLYPORT_PROFILE)")
     .showHelpAfterError("(sallyport --help lists the commands)")
     .configureHelp({ showGlobalOptions: true })
+    // Before any command is added: each takes it over from its parent, nested ones too.
+    .exitOverride()
     .addHelpText(
       "after",
-      "\nExit codes: 0 done, 1 failed, 2 wrong use or bad input, 3 not signed in, 4 not permitted, 5 not found, 6 gateway out of reach.",
+      "\nExit codes: 0 done, 1 failed, 2 wrong use or bad input, 3 not signed in, 4 not permitted, 5 not found, 6 gateway out of reach.\n`sallyport psql` ends with psql's own code once psql runs.",
     );
   const run: Run =
     <Arguments extends unknown[]>(work: (context: Context, ...given: Arguments) => Promise<void> | void) =>
