@@ -112,8 +112,9 @@ export function addAccessCommands(program: Command, run: Run): void {
     .option("--principal <id>", "for example user:contractor")
     .option("--token <id>", "a token's id, as `token list` shows it")
     .option("--reason <text>", "why; recorded", "")
+    .option("--force", "also a principal that nobody has seen yet: its first login is refused")
     .action(
-      run(async (context, options: { principal?: string; token?: string; reason: string }) => {
+      run(async (context, options: { principal?: string; token?: string; reason: string; force?: boolean }) => {
         if ((options.principal === undefined) === (options.token === undefined)) {
           throw new AppError("invalid-input", "cli.revoke", "Name either --principal or --token.");
         }
@@ -121,16 +122,36 @@ export function addAccessCommands(program: Command, run: Run): void {
           options.principal === undefined
             ? ({ $case: "tokenId", value: options.token! } as const)
             : ({ $case: "principalId", value: options.principal } as const);
-        const request = { what, reason: options.reason };
-        const answer = await call(context.api.access, context.api.access.revoke, request, context.as);
+        const request = { what, reason: options.reason, inAdvance: options.force === true };
+        const { tokenIds } = await call(context.api.access, context.api.access.revoke, request, context.as).catch(
+          (error: unknown) => {
+            throw withWayOut(error, options);
+          },
+        );
         context.print.rows(
           ["revoked"],
-          answer.tokenIds.map((id) => [id]),
+          tokenIds.map((id) => [id]),
+        );
+        const tokens = `${tokenIds.length} live token${tokenIds.length === 1 ? "" : "s"}`;
+        context.print.say(
+          options.principal === undefined
+            ? "Withdrawn, with every token that was made with it. Their sessions end within a second."
+            : `${options.principal} is withdrawn, with ${tokens}, and cannot sign in until \`sallyport reinstate\`.`,
         );
       }),
     );
 
   addReinstate(program, run);
+}
+
+/** A name that is not known is most often a mistyped one: nobody must believe that it worked. */
+function withWayOut(error: unknown, { principal }: { principal?: string }): unknown {
+  if (!(error instanceof AppError) || error.code !== "not-found") return error;
+  const advice =
+    principal === undefined
+      ? "`sallyport token list` shows the ids, with --principal somebody else's."
+      : "Check the name with `sallyport sessions`; --force withdraws it before its first login.";
+  return new AppError(error.code, error.op, `${error.message.replace(/\.?$/, ".")} ${advice}`, { cause: error });
 }
 
 function addReinstate(program: Command, run: Run): void {
