@@ -2,6 +2,7 @@ import { existsSync, mkdirSync, readdirSync, readFileSync, renameSync, rmSync, w
 import { homedir } from "node:os";
 import { dirname, join, resolve } from "node:path";
 import { AppError } from "@sallyport/runtime";
+import { whyUnreadable } from "./file-problem.ts";
 
 /** Where a deployment answers. Written by `npm start`, or handed out by whoever runs the gateway. */
 export interface Deployment {
@@ -142,7 +143,7 @@ function readJson(path: string): unknown {
     text = readFileSync(path, "utf8");
   } catch (cause) {
     if ((cause as NodeJS.ErrnoException).code === "ENOENT") return undefined;
-    throw new AppError("failed-precondition", "cli.home", `${path} cannot be read: ${(cause as Error).message}`, {
+    throw new AppError("failed-precondition", "cli.home", `${path} cannot be read: ${whyUnreadable(cause)}.`, {
       cause,
     });
   }

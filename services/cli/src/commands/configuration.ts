@@ -6,6 +6,7 @@ import { AppError } from "@sallyport/runtime";
 import { call } from "../api.ts";
 import type { Context } from "../context.ts";
 import { EXIT } from "../exit-codes.ts";
+import { whyUnreadable } from "../file-problem.ts";
 import type { Run } from "../program.ts";
 
 /** plan, apply: the one door for configuration. */
@@ -18,9 +19,8 @@ export function addConfigurationCommands(program: Command, run: Run): void {
       run(async (context, options: { folder: string }) => {
         const api = context.api.configuration;
         const answer = await call(api, api.plan, { files: readFolder(options.folder) }, context.as);
-        if (showProblems(context, answer.problems)) return;
-        showChanges(context, answer.changes);
-        if (answer.changes.length > 0)
+        show(context, answer, { digest: answer.digest });
+        if (answer.changes.length > 0 && context.print.format !== "json")
           context.print.say(`Apply exactly this with: sallyport apply -f ${options.folder} --expect ${answer.digest}`);
       }),
     );
@@ -35,36 +35,52 @@ export function addConfigurationCommands(program: Command, run: Run): void {
         const api = context.api.configuration;
         const request = { files: readFolder(options.folder), expectedDigest: options.expect };
         const answer = await call(api, api.apply, request, context.as, 60_000);
-        if (showProblems(context, answer.problems)) return;
-        showChanges(context, answer.changes);
+        show(context, answer, { configuration: answer.digest });
       }),
     );
 }
 
-function showProblems(context: Context, problems: readonly Problem[]): boolean {
-  if (problems.length === 0) return false;
-  if (context.print.format === "table") {
-    for (const problem of problems) {
-      const place = problem.line === 0 ? problem.path : `${problem.path}:${problem.line}:${problem.column}`;
-      context.print.line(`${context.print.paint.red(place)}: ${problem.message}`);
-    }
-  } else {
-    context.print.rows(
-      ["path", "line", "column", "message"],
-      problems.map((problem) => [problem.path, problem.line, problem.column, problem.message]),
-    );
-  }
-  context.print.say(`${problems.length} problem${problems.length === 1 ? "" : "s"}; nothing was changed.`);
-  process.exitCode = EXIT.usage;
-  return true;
+interface Answer {
+  readonly problems: readonly Problem[];
+  readonly changes: readonly Change[];
 }
 
-function showChanges(context: Context, changes: readonly Change[]): void {
-  if (changes.length === 0 && context.print.format === "table") {
-    context.print.line("No changes.");
+/** JSON is one object, whatever came out: scripts take the digest from it. */
+export function show(context: Pick<Context, "print">, answer: Answer, digest: Readonly<Record<string, string>>): void {
+  const { problems, changes } = answer;
+  if (problems.length > 0) process.exitCode = EXIT.usage;
+  if (context.print.format === "json") {
+    context.print.record({
+      ...digest,
+      changes: changes.map((change) => ({ change: kindOf(change), what: change.what, detail: change.detail })),
+      problems: problems.map(({ path, line, column, message }) => ({ path, line, column, message })),
+    });
+  } else if (problems.length > 0) showProblems(context, problems);
+  else showChanges(context, changes);
+  if (problems.length > 0)
+    context.print.say(`${problems.length} problem${problems.length === 1 ? "" : "s"}; nothing was changed.`);
+}
+
+function showProblems({ print }: Pick<Context, "print">, problems: readonly Problem[]): void {
+  if (print.format === "table") {
+    for (const problem of problems) {
+      const place = problem.line === 0 ? problem.path : `${problem.path}:${problem.line}:${problem.column}`;
+      print.line(`${print.paint.red(place)}: ${problem.message}`);
+    }
     return;
   }
-  context.print.rows(
+  print.rows(
+    ["path", "line", "column", "message"],
+    problems.map((problem) => [problem.path, problem.line, problem.column, problem.message]),
+  );
+}
+
+function showChanges({ print }: Pick<Context, "print">, changes: readonly Change[]): void {
+  if (changes.length === 0 && print.format === "table") {
+    print.line("No changes.");
+    return;
+  }
+  print.rows(
     ["change", "what", "detail"],
     changes.map((change) => [kindOf(change), change.what, change.detail]),
   );
@@ -88,17 +104,25 @@ const MAX_BYTES = 8 * 1024 * 1024;
 
 /** Every `.yaml`, `.yml` and `.cedar` below the folder, by its path from there. */
 export function readFolder(folder: string): SourceFile[] {
-  let paths: string[];
   try {
-    paths = readdirSync(folder, { recursive: true, withFileTypes: true })
-      .filter((entry) => entry.isFile() && /\.(ya?ml|cedar)$/.test(entry.name))
-      .map((entry) => relative(folder, join(entry.parentPath, entry.name)))
-      .toSorted();
+    return readFiles(folder);
   } catch (cause) {
-    throw new AppError("invalid-input", "cli.folder", `${folder} cannot be read: ${(cause as Error).message}`, {
-      cause,
-    });
+    if (cause instanceof AppError) throw cause;
+    const { path = folder } = cause as NodeJS.ErrnoException;
+    throw new AppError(
+      "invalid-input",
+      "cli.folder",
+      `${path} cannot be read: ${whyUnreadable(cause)}. Name the folder with your YAML and Cedar files with -f.`,
+      { cause },
+    );
   }
+}
+
+function readFiles(folder: string): SourceFile[] {
+  const paths = readdirSync(folder, { recursive: true, withFileTypes: true })
+    .filter((entry) => entry.isFile() && /\.(ya?ml|cedar)$/.test(entry.name))
+    .map((entry) => relative(folder, join(entry.parentPath, entry.name)))
+    .toSorted();
   if (paths.length === 0) throw new AppError("invalid-input", "cli.folder", `${folder} holds no .yaml or .cedar file.`);
   const bytes = paths.reduce((sum, path) => sum + statSync(join(folder, path)).size, 0);
   if (paths.length > MAX_FILES || bytes > MAX_BYTES) {
