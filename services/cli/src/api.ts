@@ -4,8 +4,10 @@ import { AccessServiceClient } from "@sallyport/proto/identity";
 import { ConfigurationServiceClient } from "@sallyport/proto/catalog";
 import { ApprovalsServiceClient } from "@sallyport/proto/approval";
 import { AuditServiceClient } from "@sallyport/proto/audit";
-import { AppError, fromStatus } from "@sallyport/runtime";
+import { AppError } from "@sallyport/runtime";
+import { whyUnreadable } from "./file-problem.ts";
 import type { Deployment } from "./home.ts";
+import { remembersAddress, translate } from "./out-of-reach.ts";
 
 /** The gateway's public services, over TLS, as one account. */
 export interface Api {
@@ -20,11 +22,14 @@ const DEADLINE_MS = 20_000;
 
 export function connectApi(deployment: Deployment): Api {
   const channel = credentials.createSsl(readAuthority(deployment.ca));
-  const options = { "grpc.max_receive_message_length": 64 * 1024 * 1024 };
-  const access = new AccessServiceClient(deployment.identity, channel, options);
-  const configuration = new ConfigurationServiceClient(deployment.catalog, channel, options);
-  const approvals = new ApprovalsServiceClient(deployment.approval, channel, options);
-  const audit = new AuditServiceClient(deployment.audit, channel, options);
+  const at = (address: string) => ({
+    "grpc.max_receive_message_length": 64 * 1024 * 1024,
+    interceptors: [remembersAddress(address)],
+  });
+  const access = new AccessServiceClient(deployment.identity, channel, at(deployment.identity));
+  const configuration = new ConfigurationServiceClient(deployment.catalog, channel, at(deployment.catalog));
+  const approvals = new ApprovalsServiceClient(deployment.approval, channel, at(deployment.approval));
+  const audit = new AuditServiceClient(deployment.audit, channel, at(deployment.audit));
   const all: Client[] = [access, configuration, approvals, audit];
   return { access, configuration, approvals, audit, close: () => all.forEach((client) => client.close()) };
 }
@@ -69,10 +74,6 @@ export async function* items<Item>(stream: ClientReadableStream<Item>): AsyncGen
   }
 }
 
-function translate(error: unknown): AppError {
-  return fromStatus(error, "cli.call");
-}
-
 function readAuthority(path: string): Buffer {
   try {
     return readFileSync(path);
@@ -80,7 +81,7 @@ function readAuthority(path: string): Buffer {
     throw new AppError(
       "failed-precondition",
       "cli.tls",
-      `The gateway's certificate authority ${path} cannot be read.`,
+      `The gateway's certificate authority ${path} cannot be read: ${whyUnreadable(cause)}.`,
       { cause },
     );
   }
