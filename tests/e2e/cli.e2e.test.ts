@@ -54,6 +54,8 @@ test("plan of the applied folder shows no changes; broken input is reported with
   const plan = await sallyport("--profile", "security", "plan", "-f", folder);
   expect(plan.err).toBe("");
   expect(plan.out).toContain("No changes.");
+  // Who approves does not rewrite the rules that ask for approval.
+  expect((await sallyport("--profile", "dba", "apply", "-f", folder)).code).toBe(4);
 });
 
 test("sql answers, and refuses what is not on the allow-list", async () => {
