@@ -11,7 +11,7 @@ const USAGE = `npm start -- [options]
   --exit            end after the story; exit 0 only if every step came out as told
   --fresh           forget earlier state first
   --no-story        only start the gateway
-  --state FOLDER    where state is kept (default .sallyport)
+  --state FOLDER    where state is kept (default .sallyport); SALLYPORT_HOME names it to the CLI
   --port-base N     move every port: N is added to the defaults`;
 
 /** 128 and the signal's number, as shells have it. */
