@@ -1,10 +1,10 @@
 import { randomBytes, timingSafeEqual } from "node:crypto";
 import { once } from "node:events";
-import { readFileSync } from "node:fs";
 import { createServer, type AddressInfo, type Server, type Socket } from "node:net";
-import { connect as connectTls, type TLSSocket } from "node:tls";
 import { AppError } from "@sallyport/runtime";
+import { dial, LOGIN_TIMEOUT_MS, MAX_MESSAGE, passwordMessage, SSL_REQUEST, startupMessage } from "./edge-login.ts";
 import type { Deployment, Profile } from "./home.ts";
+import { MessageReader } from "./message-reader.ts";
 
 /**
  * A local port for programs that cannot do TLS or carry a long password: it checks a password made for this run and
@@ -18,12 +18,9 @@ export interface LocalProxy {
   close(): Promise<void>;
 }
 
-const SSL_REQUEST = 80877103;
 const GSSENC_REQUEST = 80877104;
 const CANCEL_REQUEST = 80877102;
-const MAX_STARTUP = 10_000;
 const MAX_PASSWORD = 1_000;
-const LOGIN_TIMEOUT_MS = 30_000;
 
 export interface LocalProxyOptions {
   readonly deployment: Deployment;
@@ -53,7 +50,7 @@ export async function startLocalProxy(options: LocalProxyOptions): Promise<Local
     throw new AppError(
       "failed-precondition",
       "cli.connect",
-      `Port ${options.port} cannot be used (${(cause as NodeJS.ErrnoException).code}). Choose another with --port.`,
+      `${whyNoPort(options.port, cause)} Choose another with --port, or leave it out: then a free one is taken.`,
       { cause },
     );
   }
@@ -68,6 +65,13 @@ export async function startLocalProxy(options: LocalProxyOptions): Promise<Local
       await once(server, "close");
     },
   };
+}
+
+function whyNoPort(port: number, cause: unknown): string {
+  const { code } = cause as NodeJS.ErrnoException;
+  if (code === "EADDRINUSE") return `Port ${port} is in use by another program.`;
+  if (code === "EACCES") return `Port ${port} is not for this account: the system keeps low numbers for itself.`;
+  return `Port ${port} cannot be opened (${code}).`;
 }
 
 async function serve(client: Socket, password: string, options: LocalProxyOptions): Promise<void> {
@@ -97,7 +101,7 @@ async function serve(client: Socket, password: string, options: LocalProxyOption
   edge.on("error", () => client.destroy());
   edge.write(startupFor(startup, options));
   const edgeReader = new MessageReader(edge);
-  const request = await edgeReader.message("R".charCodeAt(0), MAX_STARTUP, "E".charCodeAt(0));
+  const request = await edgeReader.message("R".charCodeAt(0), MAX_MESSAGE, "E".charCodeAt(0));
   if (request[0] === "R".charCodeAt(0) && request.readInt32BE(5) === 3)
     edge.write(passwordMessage(options.profile.token));
   else client.write(request);
@@ -111,26 +115,6 @@ async function serve(client: Socket, password: string, options: LocalProxyOption
   client.on("close", () => edge.destroy());
 }
 
-async function dial(deployment: Deployment): Promise<TLSSocket> {
-  const colon = deployment.postgres.lastIndexOf(":");
-  const host = deployment.postgres.slice(0, colon);
-  const plain = (await import("node:net")).connect({ host, port: Number(deployment.postgres.slice(colon + 1)) });
-  await once(plain, "connect");
-  plain.setNoDelay(true);
-  const request = Buffer.alloc(8);
-  request.writeInt32BE(8, 0);
-  request.writeInt32BE(SSL_REQUEST, 4);
-  plain.write(request);
-  const [answer] = (await once(plain, "data")) as [Buffer];
-  if (answer.length !== 1 || answer[0] !== "S".charCodeAt(0)) {
-    plain.destroy();
-    throw new AppError("unavailable", "cli.connect", "The gateway did not offer TLS; nothing was sent to it.");
-  }
-  const socket = connectTls({ socket: plain, ca: readFileSync(deployment.ca), servername: host });
-  await once(socket, "secureConnect");
-  return socket;
-}
-
 /** The client's parameters, with the user and the connection that this port stands for. */
 function startupFor(startup: Buffer, options: LocalProxyOptions): Buffer {
   const fields = startup.subarray(8, -1).toString("utf8").split("\0");
@@ -140,11 +124,7 @@ function startupFor(startup: Buffer, options: LocalProxyOptions): Buffer {
   }
   parameters.set("user", options.profile.user);
   parameters.set("database", options.connection);
-  const body = Buffer.from([...parameters].flat().join("\0") + "\0\0", "utf8");
-  const head = Buffer.alloc(8);
-  head.writeInt32BE(body.length + 8, 0);
-  startup.copy(head, 4, 4, 8);
-  return Buffer.concat([head, body]);
+  return startupMessage(codeOf(startup), parameters);
 }
 
 function codeOf(startup: Buffer): number {
@@ -160,74 +140,10 @@ function authenticationCleartextPassword(): Buffer {
   return Buffer.from([0x52, 0, 0, 0, 8, 0, 0, 0, 3]);
 }
 
-function passwordMessage(token: string): Buffer {
-  const body = Buffer.from(token + "\0");
-  const head = Buffer.alloc(5);
-  head[0] = "p".charCodeAt(0);
-  head.writeInt32BE(body.length + 4, 1);
-  return Buffer.concat([head, body]);
-}
-
 function errorResponse(code: string, message: string): Buffer {
   const body = Buffer.from(`SFATAL\0VFATAL\0C${code}\0M${message}\0\0`);
   const head = Buffer.alloc(5);
   head[0] = "E".charCodeAt(0);
   head.writeInt32BE(body.length + 4, 1);
   return Buffer.concat([head, body]);
-}
-
-/** Reads the few messages of a login; what came after them is handed on by `release`. */
-class MessageReader {
-  readonly #socket: Socket;
-  #buffer: Buffer = Buffer.alloc(0);
-
-  constructor(socket: Socket) {
-    this.#socket = socket;
-    socket.pause();
-  }
-
-  async startup(): Promise<Buffer> {
-    const length = (await this.#peek(4)).readInt32BE(0);
-    if (length < 8 || length > MAX_STARTUP)
-      throw new AppError("invalid-input", "cli.connect", "The client's first message is not a PostgreSQL startup.");
-    return this.#take(length);
-  }
-
-  async message(type: number, maximum: number, alternative = type): Promise<Buffer> {
-    const head = await this.#peek(5);
-    const length = head.readInt32BE(1);
-    if ((head[0] !== type && head[0] !== alternative) || length < 4 || length > maximum) {
-      throw new AppError("invalid-input", "cli.connect", "An unexpected message came during the login.");
-    }
-    return this.#take(length + 1);
-  }
-
-  release(): Buffer {
-    const rest = this.#buffer;
-    this.#buffer = Buffer.alloc(0);
-    return rest;
-  }
-
-  async #peek(length: number): Promise<Buffer> {
-    while (this.#buffer.length < length) await this.#more();
-    return this.#buffer;
-  }
-
-  async #take(length: number): Promise<Buffer> {
-    const all = await this.#peek(length);
-    this.#buffer = all.subarray(length);
-    return all.subarray(0, length);
-  }
-
-  async #more(): Promise<void> {
-    let chunk = this.#socket.read() as Buffer | null;
-    while (chunk === null) {
-      if (this.#socket.readableEnded || this.#socket.destroyed) {
-        throw new AppError("unavailable", "cli.connect", "The connection ended during the login.");
-      }
-      await Promise.race([once(this.#socket, "readable"), once(this.#socket, "end"), once(this.#socket, "close")]);
-      chunk = this.#socket.read() as Buffer | null;
-    }
-    this.#buffer = Buffer.concat([this.#buffer, chunk]);
-  }
 }

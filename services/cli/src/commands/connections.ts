@@ -4,6 +4,7 @@ import type { Command } from "commander";
 import { AppError } from "@sallyport/runtime";
 import { call } from "../api.ts";
 import type { Context } from "../context.ts";
+import { tryLogin } from "../edge-login.ts";
 import { startLocalProxy } from "../local-proxy.ts";
 import type { Run } from "../program.ts";
 
@@ -34,8 +35,13 @@ export function addConnectionCommands(program: Command, run: Run): void {
     .description("Open psql on a connection, or run it with your own psql options after `--`.")
     .argument("<connection>", "connection, or connection/database")
     .argument("[options...]", "passed on to psql, for example: -- -c 'SELECT 1'")
+    .addHelpText(
+      "after",
+      "\nEnds with psql's own exit code: 0 done, 1 failed, 2 connection lost or refused, 3 an error with ON_ERROR_STOP.\nA connection that does not exist is told before psql starts: 5.",
+    )
     .action(
       run(async (context, connection: string, options: string[]) => {
+        await requireConnection(context, connection);
         const child = spawn("psql", [...options, conninfo(context, connection)], {
           stdio: "inherit",
           env: { ...process.env, PGPASSWORD: context.profile.token },
@@ -66,10 +72,11 @@ export function addConnectionCommands(program: Command, run: Run): void {
     .option("--port <number>", "local port; 0 chooses one", "0")
     .action(
       run(async (context, connection: string, options: { port: string }) => {
-        const port = Number(options.port);
-        if (!Number.isInteger(port) || port < 0 || port > 65_535) {
-          throw new AppError("invalid-input", "cli.connect", `"${options.port}" is not a port.`);
+        const port = /^\d{1,5}$/.test(options.port) ? Number(options.port) : Infinity;
+        if (port > 65_535) {
+          throw new AppError("invalid-input", "cli.connect", `--port ${options.port}: a number up to 65535 is wanted.`);
         }
+        await requireConnection(context, connection);
         const proxy = await startLocalProxy({
           deployment: context.deployment,
           profile: context.profile,
@@ -84,6 +91,22 @@ export function addConnectionCommands(program: Command, run: Run): void {
       }),
     );
 }
+
+/**
+ * Refuses a connection that one cannot use before anything is started for it. Listed ones pass. Of another, only the
+ * edge can say why not (and whether: a policy may look at more than the list does), so a login is tried there.
+ */
+async function requireConnection(context: Context, connection: string): Promise<void> {
+  const api = context.api.configuration;
+  const names = await call(api, api.listConnections, {}, context.as, LIST_DEADLINE_MS).then(
+    ({ connections }) => connections.map((one) => one.name),
+    (): string[] => [],
+  );
+  const [name] = connection.split("/", 1);
+  if (!names.includes(name!)) await tryLogin(context.deployment, context.profile, connection);
+}
+
+const LIST_DEADLINE_MS = 5_000;
 
 /** What psql needs beside the password; values are quoted as libpq's connection strings want them. */
 function conninfo(context: Context, connection: string): string {
