@@ -266,7 +266,11 @@ export const STEPS: readonly Step[] = [
  * come from different services.
  */
 function filled(rows: readonly Row[], ...columns: readonly string[]): boolean {
-  return rows.length > 0 && rows.every((row) => columns.every((column) => String(row[column] ?? "") !== ""));
+  return rows.length > 0 && rows.every((row) => columns.every((column) => !isEmpty(row[column])));
+}
+
+function isEmpty(cell: unknown): boolean {
+  return cell === undefined || cell === null || cell === "" || (Array.isArray(cell) && cell.length === 0);
 }
 
 function since(scene: Scene): string {
