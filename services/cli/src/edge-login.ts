@@ -19,7 +19,7 @@ export const LOGIN_TIMEOUT_MS = 30_000;
 
 const PROTOCOL_3_0 = 0x0003_0000;
 const TERMINATE = Buffer.from([0x58, 0, 0, 0, 4]);
-const code = (letter: string): number => letter.charCodeAt(0);
+const typeOf = (letter: string): number => letter.charCodeAt(0);
 
 /** A TLS connection to the edge, nothing said yet but SSLRequest. */
 export async function dial(deployment: Deployment): Promise<TLSSocket> {
@@ -42,7 +42,7 @@ export async function dial(deployment: Deployment): Promise<TLSSocket> {
   request.writeInt32BE(SSL_REQUEST, 4);
   plain.write(request);
   const [answer] = (await once(plain, "data")) as [Buffer];
-  if (answer.length !== 1 || answer[0] !== code("S")) {
+  if (answer.length !== 1 || answer[0] !== typeOf("S")) {
     plain.destroy();
     throw new AppError("unavailable", "cli.connect", "The gateway did not offer TLS; nothing was sent to it.");
   }
@@ -67,12 +67,12 @@ export async function tryLogin(deployment: Deployment, profile: Profile, connect
         ]),
       ),
     );
-    let answer = await reader.message(code("R"), MAX_MESSAGE, code("E"));
-    if (answer[0] === code("R")) {
+    let answer = await reader.message(typeOf("R"), MAX_MESSAGE, typeOf("E"));
+    if (answer[0] === typeOf("R")) {
       edge.write(passwordMessage(profile.token));
-      answer = await reader.message(code("R"), MAX_MESSAGE, code("E"));
+      answer = await reader.message(typeOf("R"), MAX_MESSAGE, typeOf("E"));
     }
-    if (answer[0] === code("E")) throw refusalOf(answer);
+    if (answer[0] === typeOf("E")) throw refusalOf(answer, connection);
     edge.end(TERMINATE);
   } finally {
     edge.destroySoon();
@@ -91,7 +91,7 @@ export function startupMessage(protocol: number, parameters: ReadonlyMap<string,
 export function passwordMessage(token: string): Buffer {
   const body = Buffer.from(token + "\0");
   const head = Buffer.alloc(5);
-  head[0] = code("p");
+  head[0] = typeOf("p");
   head.writeInt32BE(body.length + 4, 1);
   return Buffer.concat([head, body]);
 }
@@ -106,7 +106,7 @@ const CODES: Readonly<Record<string, ErrorCode>> = {
 };
 
 /** ErrorResponse: `E`, Int32 length, then fields of a type byte and a zero-terminated text, and a zero. */
-export function refusalOf(message: Buffer): AppError {
+export function refusalOf(message: Buffer, connection: string): AppError {
   const fields = new Map(
     message
       .subarray(5)
@@ -117,5 +117,7 @@ export function refusalOf(message: Buffer): AppError {
   const text = fields.get("M") ?? "The gateway refused the login.";
   const hint = fields.get("H");
   const sentence = hint === undefined ? text : `${text.replace(/\.?$/, ".")} ${hint}`;
-  return new AppError(CODES[fields.get("C") ?? ""] ?? "failed-precondition", "cli.connect", sentence);
+  const code = CODES[fields.get("C") ?? ""] ?? "failed-precondition";
+  const ofConnection = code === "not-found" || code === "not-permitted";
+  return new AppError(code, "cli.connect", ofConnection ? `${connection}: ${sentence}` : sentence);
 }

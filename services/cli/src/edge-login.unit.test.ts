@@ -15,20 +15,21 @@ function errorResponse(fields: string): Buffer {
 }
 
 test("what the edge refuses is told in its words, with the exit code of its SQLSTATE", () => {
-  const message = 'there is no connection "nosuch" here';
+  const message = "there is no such connection";
   const refused = refusalOf(
     errorResponse(`SFATAL\0VFATAL\0C3D000\0M${message}\0H\`sallyport connections\` lists them.\0`),
+    "nosuch",
   );
   expect(refused).toMatchObject({
     code: "not-found",
-    message: `${message}. \`sallyport connections\` lists them.`,
+    message: `nosuch: ${message}. \`sallyport connections\` lists them.`,
   });
-  expect(refusalOf(errorResponse("C42501\0Mnot by night\0"))).toMatchObject({
+  expect(refusalOf(errorResponse("C42501\0Mnot by night\0"), "orders")).toMatchObject({
     code: "not-permitted",
-    message: "not by night",
+    message: "orders: not by night",
   });
-  expect(refusalOf(errorResponse("CXX000\0Mx\0")).code).toBe("failed-precondition");
-  expect(refusalOf(Buffer.from([0x45, 0, 0, 0, 4])).message).toBe("The gateway refused the login.");
+  expect(refusalOf(errorResponse("CXX000\0Mx\0"), "orders").code).toBe("failed-precondition");
+  expect(refusalOf(Buffer.from([0x45, 0, 0, 0, 4]), "orders").message).toBe("The gateway refused the login.");
 });
 
 test("the startup message is laid out as section 54.7 says", () => {
