@@ -68,8 +68,10 @@ test("a personal token neither configures nor revokes, whoever made it", async (
       });
     }
   }
-  expect(may(person("dba"), "configure").allowed).toBe(true);
+  expect(may(person("security"), "configure").allowed).toBe(true);
   expect(may(person("security"), "revoke").allowed).toBe(true);
+  // those who approve could otherwise rewrite what asks them
+  expect(may(person("dba"), "configure").allowed).toBe(false);
   // what it is for
   const token = { tokenKind: TokenKind.TOKEN_KIND_PERSONAL };
   expect(may(person("contractor", token), "connect", "orders").allowed).toBe(true);
