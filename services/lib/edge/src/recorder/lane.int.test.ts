@@ -112,8 +112,15 @@ function writers(made: Bus, count: number) {
       );
     }
   });
+  const total = (): number => [...released.values()].reduce((sum, list) => sum + list.length, 0);
   return {
     released,
+    total,
+    /** Resolves when `more` frames are released beyond those of now. */
+    async goesOn(more: number) {
+      const wanted = total() + more;
+      await expect.poll(total, { timeout: 10_000 }).toBeGreaterThanOrEqual(wanted);
+    },
     async stop() {
       load.running = false;
       await Promise.all(done);
@@ -133,7 +140,7 @@ async function nothingMissingOrDoubled(made: Bus, released: ReadonlyMap<string, 
 test("under load everything is stored once, in order, and released only then", async () => {
   const made = await openBus();
   const load = writers(made, 8);
-  await sleep(500);
+  await load.goesOn(500);
   await load.stop();
   expect(made.lane.stats.resent).toBe(0);
   await nothingMissingOrDoubled(made, load.released);
@@ -141,35 +148,33 @@ test("under load everything is stored once, in order, and released only then", a
 
 test("a bus that stands still for a while: sockets wait, nothing is missing, nothing doubled", async () => {
   const made = await openBus({ ackTimeoutMs: 150 });
+  const { stats } = made.lane;
   const load = writers(made, 8);
-  await sleep(200);
+  await load.goesOn(200);
   made.server.freeze();
-  const released = (): number => [...load.released.values()].reduce((sum, list) => sum + list.length, 0);
-  // what was acknowledged before still arrives
-  await sleep(300);
-  const before = released();
-  await sleep(300);
-  expect(released()).toBe(before);
+  // by the time that something is sent again, what was acknowledged before has arrived
+  await expect.poll(() => stats.resent, { timeout: 10_000 }).toBeGreaterThan(0);
+  const before = load.total();
+  await expect.poll(() => stats.resent, { timeout: 10_000 }).toBeGreaterThan(2);
+  expect(load.total()).toBe(before);
   made.server.thaw();
-  await sleep(300);
+  await load.goesOn(200);
   await load.stop();
-  expect(made.lane.stats.resent).toBeGreaterThan(0);
   await nothingMissingOrDoubled(made, load.released);
-});
+}, 40_000);
 
 test("a bus that is killed under load and comes back: nothing is missing, nothing doubled", async () => {
   const made = await openBus({ ackTimeoutMs: 200 });
   const load = writers(made, 8);
-  await sleep(200);
+  await load.goesOn(200);
   await made.server.kill();
-  await sleep(200);
   await made.server.start();
   await expect.poll(() => made.lane.stats.resent, { timeout: 5000 }).toBeGreaterThan(0);
-  await sleep(300);
+  await load.goesOn(200);
   await load.stop();
   expect(made.states).toEqual([]);
   await nothingMissingOrDoubled(made, load.released);
-}, 20_000);
+}, 40_000);
 
 test("a bus that stays away: every session is told, nothing more is released; afterwards the lane goes on", async () => {
   const made = await openBus({ ackTimeoutMs: 100, giveUpMs: 500 });
