@@ -18,7 +18,7 @@ import {
   type UntypedServiceImplementation,
 } from "@grpc/grpc-js";
 import { PartialTransform, RedactTransform } from "./catalog_model.ts";
-import { RelationFact } from "./verdict.ts";
+import { RelationFact, StatementLineage } from "./verdict.ts";
 
 export const protobufPackage = "sallyport.v1";
 
@@ -42,6 +42,8 @@ export interface PlanResult {
   /** the statement could read what its facts do not name: opaque, user code, unknown relations */
   unknownSources: boolean;
   schemaTouched: boolean;
+  /** of the statement whose result this is; absent: its text was not followed */
+  lineage: StatementLineage | undefined;
 }
 
 export interface ResultColumn {
@@ -153,6 +155,8 @@ export interface MaskPlan {
   asOf: number;
   /** an origin is not in the observed schema: observe again */
   staleSchema: boolean;
+  /** the analysis and the server's description do not agree about this result, in words without values: refuse it */
+  disagreement: string;
 }
 
 /** Cells of one column of one plan, in order. */
@@ -338,6 +342,7 @@ function createBasePlanResult(): PlanResult {
     relations: [],
     unknownSources: false,
     schemaTouched: false,
+    lineage: undefined,
   };
 }
 
@@ -363,6 +368,9 @@ export const PlanResult: MessageFns<PlanResult> = {
     }
     if (message.schemaTouched !== false) {
       writer.uint32(56).bool(message.schemaTouched);
+    }
+    if (message.lineage !== undefined) {
+      StatementLineage.encode(message.lineage, writer.uint32(66).fork()).join();
     }
     return writer;
   },
@@ -436,6 +444,14 @@ export const PlanResult: MessageFns<PlanResult> = {
             message.schemaTouched = reader.bool();
             continue;
           }
+          case 8: {
+            if (tag !== 66) {
+              break;
+            }
+
+            message.lineage = StatementLineage.decode(reader, reader.uint32());
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -473,6 +489,7 @@ export const PlanResult: MessageFns<PlanResult> = {
         : isSet(object.schema_touched)
         ? globalThis.Boolean(object.schema_touched)
         : false,
+      lineage: isSet(object.lineage) ? StatementLineage.fromJSON(object.lineage) : undefined,
     };
   },
 
@@ -499,6 +516,9 @@ export const PlanResult: MessageFns<PlanResult> = {
     if (message.schemaTouched !== false) {
       obj.schemaTouched = message.schemaTouched;
     }
+    if (message.lineage !== undefined) {
+      obj.lineage = StatementLineage.toJSON(message.lineage);
+    }
     return obj;
   },
 
@@ -514,6 +534,9 @@ export const PlanResult: MessageFns<PlanResult> = {
     message.relations = object.relations?.map((e) => RelationFact.fromPartial(e)) || [];
     message.unknownSources = object.unknownSources ?? false;
     message.schemaTouched = object.schemaTouched ?? false;
+    message.lineage = (object.lineage !== undefined && object.lineage !== null)
+      ? StatementLineage.fromPartial(object.lineage)
+      : undefined;
     return message;
   },
 };
@@ -817,7 +840,7 @@ export const ColumnPlan: MessageFns<ColumnPlan> = {
 };
 
 function createBaseMaskPlan(): MaskPlan {
-  return { planId: "", columns: [], scrubText: false, asOf: 0, staleSchema: false };
+  return { planId: "", columns: [], scrubText: false, asOf: 0, staleSchema: false, disagreement: "" };
 }
 
 export const MaskPlan: MessageFns<MaskPlan> = {
@@ -836,6 +859,9 @@ export const MaskPlan: MessageFns<MaskPlan> = {
     }
     if (message.staleSchema !== false) {
       writer.uint32(40).bool(message.staleSchema);
+    }
+    if (message.disagreement !== "") {
+      writer.uint32(50).string(message.disagreement);
     }
     return writer;
   },
@@ -893,6 +919,14 @@ export const MaskPlan: MessageFns<MaskPlan> = {
             message.staleSchema = reader.bool();
             continue;
           }
+          case 6: {
+            if (tag !== 50) {
+              break;
+            }
+
+            message.disagreement = reader.string();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -928,6 +962,7 @@ export const MaskPlan: MessageFns<MaskPlan> = {
         : isSet(object.stale_schema)
         ? globalThis.Boolean(object.stale_schema)
         : false,
+      disagreement: isSet(object.disagreement) ? globalThis.String(object.disagreement) : "",
     };
   },
 
@@ -948,6 +983,9 @@ export const MaskPlan: MessageFns<MaskPlan> = {
     if (message.staleSchema !== false) {
       obj.staleSchema = message.staleSchema;
     }
+    if (message.disagreement !== "") {
+      obj.disagreement = message.disagreement;
+    }
     return obj;
   },
 
@@ -961,6 +999,7 @@ export const MaskPlan: MessageFns<MaskPlan> = {
     message.scrubText = object.scrubText ?? false;
     message.asOf = object.asOf ?? 0;
     message.staleSchema = object.staleSchema ?? false;
+    message.disagreement = object.disagreement ?? "";
     return message;
   },
 };

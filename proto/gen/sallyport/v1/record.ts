@@ -29,6 +29,7 @@ export const RecordKind = {
   RECORD_KIND_RESULT_MASKED: 12,
   RECORD_KIND_STATEMENT_PREPARED: 13,
   RECORD_KIND_CANCEL_REQUESTED: 14,
+  RECORD_KIND_RESULT_REFUSED: 15,
   UNRECOGNIZED: -1,
 } as const;
 
@@ -50,6 +51,7 @@ export namespace RecordKind {
   export type RECORD_KIND_RESULT_MASKED = typeof RecordKind.RECORD_KIND_RESULT_MASKED;
   export type RECORD_KIND_STATEMENT_PREPARED = typeof RecordKind.RECORD_KIND_STATEMENT_PREPARED;
   export type RECORD_KIND_CANCEL_REQUESTED = typeof RecordKind.RECORD_KIND_CANCEL_REQUESTED;
+  export type RECORD_KIND_RESULT_REFUSED = typeof RecordKind.RECORD_KIND_RESULT_REFUSED;
   export type UNRECOGNIZED = typeof RecordKind.UNRECOGNIZED;
 }
 
@@ -100,6 +102,9 @@ export function recordKindFromJSON(object: any): RecordKind {
     case 14:
     case "RECORD_KIND_CANCEL_REQUESTED":
       return RecordKind.RECORD_KIND_CANCEL_REQUESTED;
+    case 15:
+    case "RECORD_KIND_RESULT_REFUSED":
+      return RecordKind.RECORD_KIND_RESULT_REFUSED;
     case -1:
     case "UNRECOGNIZED":
     default:
@@ -139,6 +144,8 @@ export function recordKindToJSON(object: RecordKind): string {
       return "RECORD_KIND_STATEMENT_PREPARED";
     case RecordKind.RECORD_KIND_CANCEL_REQUESTED:
       return "RECORD_KIND_CANCEL_REQUESTED";
+    case RecordKind.RECORD_KIND_RESULT_REFUSED:
+      return "RECORD_KIND_RESULT_REFUSED";
     case RecordKind.UNRECOGNIZED:
     default:
       return "UNRECOGNIZED";
@@ -204,6 +211,7 @@ export interface RecordBody {
     | { $case: "resultMasked"; value: ResultMasked }
     | { $case: "statementPrepared"; value: StatementPrepared }
     | { $case: "cancelRequested"; value: CancelRequested }
+    | { $case: "resultRefused"; value: ResultRefused }
     | undefined;
 }
 
@@ -539,6 +547,68 @@ export interface CancelRequested {
   clientAddress: string;
   /** that was running; 0: none */
   command: number;
+}
+
+/** A result, or the rest of one, was withheld from the client. */
+export interface ResultRefused {
+  command: number;
+  cause: ResultRefused_Cause;
+  /** without values */
+  reason: string;
+  /** rows that had been delivered */
+  rows: number;
+  /** of the limits */
+  policyIds: string[];
+}
+
+export const ResultRefused_Cause = {
+  CAUSE_UNSPECIFIED: 0,
+  /** CAUSE_DISAGREEMENT - the analysis of the text and the server's description differ */
+  CAUSE_DISAGREEMENT: 1,
+  /** CAUSE_ROW_LIMIT - a policy's limit of rows was reached */
+  CAUSE_ROW_LIMIT: 2,
+  UNRECOGNIZED: -1,
+} as const;
+
+export type ResultRefused_Cause = typeof ResultRefused_Cause[keyof typeof ResultRefused_Cause];
+
+export namespace ResultRefused_Cause {
+  export type CAUSE_UNSPECIFIED = typeof ResultRefused_Cause.CAUSE_UNSPECIFIED;
+  export type CAUSE_DISAGREEMENT = typeof ResultRefused_Cause.CAUSE_DISAGREEMENT;
+  export type CAUSE_ROW_LIMIT = typeof ResultRefused_Cause.CAUSE_ROW_LIMIT;
+  export type UNRECOGNIZED = typeof ResultRefused_Cause.UNRECOGNIZED;
+}
+
+export function resultRefused_CauseFromJSON(object: any): ResultRefused_Cause {
+  switch (object) {
+    case 0:
+    case "CAUSE_UNSPECIFIED":
+      return ResultRefused_Cause.CAUSE_UNSPECIFIED;
+    case 1:
+    case "CAUSE_DISAGREEMENT":
+      return ResultRefused_Cause.CAUSE_DISAGREEMENT;
+    case 2:
+    case "CAUSE_ROW_LIMIT":
+      return ResultRefused_Cause.CAUSE_ROW_LIMIT;
+    case -1:
+    case "UNRECOGNIZED":
+    default:
+      return ResultRefused_Cause.UNRECOGNIZED;
+  }
+}
+
+export function resultRefused_CauseToJSON(object: ResultRefused_Cause): string {
+  switch (object) {
+    case ResultRefused_Cause.CAUSE_UNSPECIFIED:
+      return "CAUSE_UNSPECIFIED";
+    case ResultRefused_Cause.CAUSE_DISAGREEMENT:
+      return "CAUSE_DISAGREEMENT";
+    case ResultRefused_Cause.CAUSE_ROW_LIMIT:
+      return "CAUSE_ROW_LIMIT";
+    case ResultRefused_Cause.UNRECOGNIZED:
+    default:
+      return "UNRECOGNIZED";
+  }
 }
 
 function createBaseFrameBatch(): FrameBatch {
@@ -1071,6 +1141,9 @@ export const RecordBody: MessageFns<RecordBody> = {
       case "cancelRequested":
         CancelRequested.encode(message.fact.value, writer.uint32(114).fork()).join();
         break;
+      case "resultRefused":
+        ResultRefused.encode(message.fact.value, writer.uint32(122).fork()).join();
+        break;
     }
     return writer;
   },
@@ -1200,6 +1273,14 @@ export const RecordBody: MessageFns<RecordBody> = {
             message.fact = { $case: "cancelRequested", value: CancelRequested.decode(reader, reader.uint32()) };
             continue;
           }
+          case 15: {
+            if (tag !== 122) {
+              break;
+            }
+
+            message.fact = { $case: "resultRefused", value: ResultRefused.decode(reader, reader.uint32()) };
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -1270,6 +1351,10 @@ export const RecordBody: MessageFns<RecordBody> = {
         ? { $case: "cancelRequested", value: CancelRequested.fromJSON(object.cancelRequested) }
         : isSet(object.cancel_requested)
         ? { $case: "cancelRequested", value: CancelRequested.fromJSON(object.cancel_requested) }
+        : isSet(object.resultRefused)
+        ? { $case: "resultRefused", value: ResultRefused.fromJSON(object.resultRefused) }
+        : isSet(object.result_refused)
+        ? { $case: "resultRefused", value: ResultRefused.fromJSON(object.result_refused) }
         : undefined,
     };
   },
@@ -1304,6 +1389,8 @@ export const RecordBody: MessageFns<RecordBody> = {
       obj.statementPrepared = StatementPrepared.toJSON(message.fact.value);
     } else if (message.fact?.$case === "cancelRequested") {
       obj.cancelRequested = CancelRequested.toJSON(message.fact.value);
+    } else if (message.fact?.$case === "resultRefused") {
+      obj.resultRefused = ResultRefused.toJSON(message.fact.value);
     }
     return obj;
   },
@@ -1395,6 +1482,12 @@ export const RecordBody: MessageFns<RecordBody> = {
       case "cancelRequested": {
         if (object.fact?.value !== undefined && object.fact?.value !== null) {
           message.fact = { $case: "cancelRequested", value: CancelRequested.fromPartial(object.fact.value) };
+        }
+        break;
+      }
+      case "resultRefused": {
+        if (object.fact?.value !== undefined && object.fact?.value !== null) {
+          message.fact = { $case: "resultRefused", value: ResultRefused.fromPartial(object.fact.value) };
         }
         break;
       }
@@ -3984,6 +4077,143 @@ export const CancelRequested: MessageFns<CancelRequested> = {
     const message = createBaseCancelRequested();
     message.clientAddress = object.clientAddress ?? "";
     message.command = object.command ?? 0;
+    return message;
+  },
+};
+
+function createBaseResultRefused(): ResultRefused {
+  return { command: 0, cause: 0, reason: "", rows: 0, policyIds: [] };
+}
+
+export const ResultRefused: MessageFns<ResultRefused> = {
+  encode(message: ResultRefused, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.command !== 0) {
+      writer.uint32(8).uint64(message.command);
+    }
+    if (message.cause !== 0) {
+      writer.uint32(16).int32(message.cause);
+    }
+    if (message.reason !== "") {
+      writer.uint32(26).string(message.reason);
+    }
+    if (message.rows !== 0) {
+      writer.uint32(32).uint64(message.rows);
+    }
+    for (const v of message.policyIds) {
+      writer.uint32(42).string(v!);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): ResultRefused {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseResultRefused();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 8) {
+              break;
+            }
+
+            message.command = longToNumber(reader.uint64());
+            continue;
+          }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.cause = reader.int32() as any;
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.reason = reader.string();
+            continue;
+          }
+          case 4: {
+            if (tag !== 32) {
+              break;
+            }
+
+            message.rows = longToNumber(reader.uint64());
+            continue;
+          }
+          case 5: {
+            if (tag !== 42) {
+              break;
+            }
+
+            message.policyIds.push(reader.string());
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): ResultRefused {
+    return {
+      command: isSet(object.command) ? globalThis.Number(object.command) : 0,
+      cause: isSet(object.cause) ? resultRefused_CauseFromJSON(object.cause) : 0,
+      reason: isSet(object.reason) ? globalThis.String(object.reason) : "",
+      rows: isSet(object.rows) ? globalThis.Number(object.rows) : 0,
+      policyIds: globalThis.Array.isArray(object?.policyIds)
+        ? object.policyIds.map((e: any) => globalThis.String(e))
+        : globalThis.Array.isArray(object?.policy_ids)
+        ? object.policy_ids.map((e: any) => globalThis.String(e))
+        : [],
+    };
+  },
+
+  toJSON(message: ResultRefused): unknown {
+    const obj: any = {};
+    if (message.command !== 0) {
+      obj.command = Math.round(message.command);
+    }
+    if (message.cause !== 0) {
+      obj.cause = resultRefused_CauseToJSON(message.cause);
+    }
+    if (message.reason !== "") {
+      obj.reason = message.reason;
+    }
+    if (message.rows !== 0) {
+      obj.rows = Math.round(message.rows);
+    }
+    if (message.policyIds?.length) {
+      obj.policyIds = message.policyIds;
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<ResultRefused>): ResultRefused {
+    return ResultRefused.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<ResultRefused>): ResultRefused {
+    const message = createBaseResultRefused();
+    message.command = object.command ?? 0;
+    message.cause = object.cause ?? 0;
+    message.reason = object.reason ?? "";
+    message.rows = object.rows ?? 0;
+    message.policyIds = object.policyIds?.map((e) => e) || [];
     return message;
   },
 };

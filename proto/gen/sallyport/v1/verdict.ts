@@ -234,6 +234,8 @@ export interface RelationFact {
   columns: string[];
   /** table, view, materialized-view, partitioned, foreign, sequence, catalog, temporary, unknown */
   kind: string;
+  /** of a view: tables that its definition reads, through other views too */
+  reads: number[];
 }
 
 /** A prepared statement or cursor made in SQL, so that a later EXECUTE or FETCH can be analysed. */
@@ -297,6 +299,63 @@ export interface ExecutedStatement {
   normalized: string;
 }
 
+/** A column of a table: never of a view, which is followed to what it shows. */
+export interface BaseColumn {
+  /** as observed */
+  relationOid: number;
+  /** attnum; negative: a system column */
+  number: number;
+  /** `schema.name` */
+  relation: string;
+  name: string;
+}
+
+/** Where the values of one result column may come from, by the analysis of the text. */
+export interface OutputColumn {
+  name: string;
+  sources: BaseColumn[];
+  /** every value is a value of one of the sources, as it stands there */
+  exact: boolean;
+  /** why more than `sources` may flow into it, in words without values; empty: nothing else does */
+  unknown: string;
+  /** the origin that the server must describe: the relation as the statement names it (views too); 0: none */
+  describedOid: number;
+  describedNumber: number;
+  /** temporary relations of the session (`name.column`) whose values may flow into it */
+  temporary: string[];
+}
+
+/** The result of one statement of a text. */
+export interface StatementLineage {
+  /** from 0, within the text */
+  statement: number;
+  /** in order; what the server describes must have as many */
+  outputs: OutputColumn[];
+  /** why the statement could not be followed at all; its result is unknown then, and `outputs` says nothing */
+  unknown: string;
+  /** it has no result */
+  silent: boolean;
+}
+
+/** A column on whose values a result depends without showing them: conditions, joins, order, groups. */
+export interface Probe {
+  column: BaseColumn | undefined;
+}
+
+/** What a command writes where: a copy is of the classes of what was copied. */
+export interface ColumnFlow {
+  schema: string;
+  relation: string;
+  /** 0: the command creates it */
+  relationOid: number;
+  column: string;
+  sources: BaseColumn[];
+  exact: boolean;
+  /** as OutputColumn.unknown */
+  unknown: string;
+  temporary: boolean;
+}
+
 /** What the analysis of a command found. The same shape for every protocol; a protocol leaves empty what it lacks. */
 export interface CommandFacts {
   /** business actions: connect, read, write, define, administer, transfer, opaque, tunnel */
@@ -325,6 +384,12 @@ export interface CommandFacts {
   transferColumns: string[];
   /** prepared statements and cursors of the session that the command runs by their names, nested ones included */
   executes: ExecutedStatement[];
+  /** one entry per statement of the text that was analysed; absent for statements that were not */
+  lineage: StatementLineage[];
+  probes: Probe[];
+  flows: ColumnFlow[];
+  /** classes of `probes` that the principal may not see in clear */
+  probedClasses: string[];
 }
 
 /** Where a verdict may be used again. Only within the session that it was given to. */
@@ -574,7 +639,7 @@ export const Hold: MessageFns<Hold> = {
 };
 
 function createBaseRelationFact(): RelationFact {
-  return { schema: "", name: "", oid: 0, access: [], columns: [], kind: "" };
+  return { schema: "", name: "", oid: 0, access: [], columns: [], kind: "", reads: [] };
 }
 
 export const RelationFact: MessageFns<RelationFact> = {
@@ -596,6 +661,9 @@ export const RelationFact: MessageFns<RelationFact> = {
     }
     if (message.kind !== "") {
       writer.uint32(50).string(message.kind);
+    }
+    for (const v of message.reads) {
+      writer.uint32(56).uint32(v!);
     }
     return writer;
   },
@@ -671,6 +739,24 @@ export const RelationFact: MessageFns<RelationFact> = {
             message.kind = reader.string();
             continue;
           }
+          case 7: {
+            if (tag === 56) {
+              message.reads.push(reader.uint32());
+
+              continue;
+            }
+
+            if (tag === 58) {
+              const end2 = reader.uint32() + reader.pos;
+              while (reader.pos < end2) {
+                message.reads.push(reader.uint32());
+              }
+
+              continue;
+            }
+
+            break;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -691,6 +777,7 @@ export const RelationFact: MessageFns<RelationFact> = {
       access: globalThis.Array.isArray(object?.access) ? object.access.map((e: any) => accessFromJSON(e)) : [],
       columns: globalThis.Array.isArray(object?.columns) ? object.columns.map((e: any) => globalThis.String(e)) : [],
       kind: isSet(object.kind) ? globalThis.String(object.kind) : "",
+      reads: globalThis.Array.isArray(object?.reads) ? object.reads.map((e: any) => globalThis.Number(e)) : [],
     };
   },
 
@@ -714,6 +801,9 @@ export const RelationFact: MessageFns<RelationFact> = {
     if (message.kind !== "") {
       obj.kind = message.kind;
     }
+    if (message.reads?.length) {
+      obj.reads = message.reads.map((e) => Math.round(e));
+    }
     return obj;
   },
 
@@ -728,6 +818,7 @@ export const RelationFact: MessageFns<RelationFact> = {
     message.access = object.access?.map((e) => e) || [];
     message.columns = object.columns?.map((e) => e) || [];
     message.kind = object.kind ?? "";
+    message.reads = object.reads?.map((e) => e) || [];
     return message;
   },
 };
@@ -950,6 +1041,684 @@ export const ExecutedStatement: MessageFns<ExecutedStatement> = {
   },
 };
 
+function createBaseBaseColumn(): BaseColumn {
+  return { relationOid: 0, number: 0, relation: "", name: "" };
+}
+
+export const BaseColumn: MessageFns<BaseColumn> = {
+  encode(message: BaseColumn, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.relationOid !== 0) {
+      writer.uint32(8).uint32(message.relationOid);
+    }
+    if (message.number !== 0) {
+      writer.uint32(16).int32(message.number);
+    }
+    if (message.relation !== "") {
+      writer.uint32(26).string(message.relation);
+    }
+    if (message.name !== "") {
+      writer.uint32(34).string(message.name);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): BaseColumn {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseBaseColumn();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 8) {
+              break;
+            }
+
+            message.relationOid = reader.uint32();
+            continue;
+          }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.number = reader.int32();
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.relation = reader.string();
+            continue;
+          }
+          case 4: {
+            if (tag !== 34) {
+              break;
+            }
+
+            message.name = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): BaseColumn {
+    return {
+      relationOid: isSet(object.relationOid)
+        ? globalThis.Number(object.relationOid)
+        : isSet(object.relation_oid)
+        ? globalThis.Number(object.relation_oid)
+        : 0,
+      number: isSet(object.number) ? globalThis.Number(object.number) : 0,
+      relation: isSet(object.relation) ? globalThis.String(object.relation) : "",
+      name: isSet(object.name) ? globalThis.String(object.name) : "",
+    };
+  },
+
+  toJSON(message: BaseColumn): unknown {
+    const obj: any = {};
+    if (message.relationOid !== 0) {
+      obj.relationOid = Math.round(message.relationOid);
+    }
+    if (message.number !== 0) {
+      obj.number = Math.round(message.number);
+    }
+    if (message.relation !== "") {
+      obj.relation = message.relation;
+    }
+    if (message.name !== "") {
+      obj.name = message.name;
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<BaseColumn>): BaseColumn {
+    return BaseColumn.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<BaseColumn>): BaseColumn {
+    const message = createBaseBaseColumn();
+    message.relationOid = object.relationOid ?? 0;
+    message.number = object.number ?? 0;
+    message.relation = object.relation ?? "";
+    message.name = object.name ?? "";
+    return message;
+  },
+};
+
+function createBaseOutputColumn(): OutputColumn {
+  return { name: "", sources: [], exact: false, unknown: "", describedOid: 0, describedNumber: 0, temporary: [] };
+}
+
+export const OutputColumn: MessageFns<OutputColumn> = {
+  encode(message: OutputColumn, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.name !== "") {
+      writer.uint32(10).string(message.name);
+    }
+    for (const v of message.sources) {
+      BaseColumn.encode(v!, writer.uint32(18).fork()).join();
+    }
+    if (message.exact !== false) {
+      writer.uint32(24).bool(message.exact);
+    }
+    if (message.unknown !== "") {
+      writer.uint32(34).string(message.unknown);
+    }
+    if (message.describedOid !== 0) {
+      writer.uint32(40).uint32(message.describedOid);
+    }
+    if (message.describedNumber !== 0) {
+      writer.uint32(48).int32(message.describedNumber);
+    }
+    for (const v of message.temporary) {
+      writer.uint32(58).string(v!);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): OutputColumn {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseOutputColumn();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.name = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.sources.push(BaseColumn.decode(reader, reader.uint32()));
+            continue;
+          }
+          case 3: {
+            if (tag !== 24) {
+              break;
+            }
+
+            message.exact = reader.bool();
+            continue;
+          }
+          case 4: {
+            if (tag !== 34) {
+              break;
+            }
+
+            message.unknown = reader.string();
+            continue;
+          }
+          case 5: {
+            if (tag !== 40) {
+              break;
+            }
+
+            message.describedOid = reader.uint32();
+            continue;
+          }
+          case 6: {
+            if (tag !== 48) {
+              break;
+            }
+
+            message.describedNumber = reader.int32();
+            continue;
+          }
+          case 7: {
+            if (tag !== 58) {
+              break;
+            }
+
+            message.temporary.push(reader.string());
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): OutputColumn {
+    return {
+      name: isSet(object.name) ? globalThis.String(object.name) : "",
+      sources: globalThis.Array.isArray(object?.sources) ? object.sources.map((e: any) => BaseColumn.fromJSON(e)) : [],
+      exact: isSet(object.exact) ? globalThis.Boolean(object.exact) : false,
+      unknown: isSet(object.unknown) ? globalThis.String(object.unknown) : "",
+      describedOid: isSet(object.describedOid)
+        ? globalThis.Number(object.describedOid)
+        : isSet(object.described_oid)
+        ? globalThis.Number(object.described_oid)
+        : 0,
+      describedNumber: isSet(object.describedNumber)
+        ? globalThis.Number(object.describedNumber)
+        : isSet(object.described_number)
+        ? globalThis.Number(object.described_number)
+        : 0,
+      temporary: globalThis.Array.isArray(object?.temporary)
+        ? object.temporary.map((e: any) => globalThis.String(e))
+        : [],
+    };
+  },
+
+  toJSON(message: OutputColumn): unknown {
+    const obj: any = {};
+    if (message.name !== "") {
+      obj.name = message.name;
+    }
+    if (message.sources?.length) {
+      obj.sources = message.sources.map((e) => BaseColumn.toJSON(e));
+    }
+    if (message.exact !== false) {
+      obj.exact = message.exact;
+    }
+    if (message.unknown !== "") {
+      obj.unknown = message.unknown;
+    }
+    if (message.describedOid !== 0) {
+      obj.describedOid = Math.round(message.describedOid);
+    }
+    if (message.describedNumber !== 0) {
+      obj.describedNumber = Math.round(message.describedNumber);
+    }
+    if (message.temporary?.length) {
+      obj.temporary = message.temporary;
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<OutputColumn>): OutputColumn {
+    return OutputColumn.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<OutputColumn>): OutputColumn {
+    const message = createBaseOutputColumn();
+    message.name = object.name ?? "";
+    message.sources = object.sources?.map((e) => BaseColumn.fromPartial(e)) || [];
+    message.exact = object.exact ?? false;
+    message.unknown = object.unknown ?? "";
+    message.describedOid = object.describedOid ?? 0;
+    message.describedNumber = object.describedNumber ?? 0;
+    message.temporary = object.temporary?.map((e) => e) || [];
+    return message;
+  },
+};
+
+function createBaseStatementLineage(): StatementLineage {
+  return { statement: 0, outputs: [], unknown: "", silent: false };
+}
+
+export const StatementLineage: MessageFns<StatementLineage> = {
+  encode(message: StatementLineage, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.statement !== 0) {
+      writer.uint32(8).uint32(message.statement);
+    }
+    for (const v of message.outputs) {
+      OutputColumn.encode(v!, writer.uint32(18).fork()).join();
+    }
+    if (message.unknown !== "") {
+      writer.uint32(26).string(message.unknown);
+    }
+    if (message.silent !== false) {
+      writer.uint32(32).bool(message.silent);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): StatementLineage {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseStatementLineage();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 8) {
+              break;
+            }
+
+            message.statement = reader.uint32();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.outputs.push(OutputColumn.decode(reader, reader.uint32()));
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.unknown = reader.string();
+            continue;
+          }
+          case 4: {
+            if (tag !== 32) {
+              break;
+            }
+
+            message.silent = reader.bool();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): StatementLineage {
+    return {
+      statement: isSet(object.statement) ? globalThis.Number(object.statement) : 0,
+      outputs: globalThis.Array.isArray(object?.outputs)
+        ? object.outputs.map((e: any) => OutputColumn.fromJSON(e))
+        : [],
+      unknown: isSet(object.unknown) ? globalThis.String(object.unknown) : "",
+      silent: isSet(object.silent) ? globalThis.Boolean(object.silent) : false,
+    };
+  },
+
+  toJSON(message: StatementLineage): unknown {
+    const obj: any = {};
+    if (message.statement !== 0) {
+      obj.statement = Math.round(message.statement);
+    }
+    if (message.outputs?.length) {
+      obj.outputs = message.outputs.map((e) => OutputColumn.toJSON(e));
+    }
+    if (message.unknown !== "") {
+      obj.unknown = message.unknown;
+    }
+    if (message.silent !== false) {
+      obj.silent = message.silent;
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<StatementLineage>): StatementLineage {
+    return StatementLineage.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<StatementLineage>): StatementLineage {
+    const message = createBaseStatementLineage();
+    message.statement = object.statement ?? 0;
+    message.outputs = object.outputs?.map((e) => OutputColumn.fromPartial(e)) || [];
+    message.unknown = object.unknown ?? "";
+    message.silent = object.silent ?? false;
+    return message;
+  },
+};
+
+function createBaseProbe(): Probe {
+  return { column: undefined };
+}
+
+export const Probe: MessageFns<Probe> = {
+  encode(message: Probe, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.column !== undefined) {
+      BaseColumn.encode(message.column, writer.uint32(10).fork()).join();
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): Probe {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseProbe();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.column = BaseColumn.decode(reader, reader.uint32());
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): Probe {
+    return { column: isSet(object.column) ? BaseColumn.fromJSON(object.column) : undefined };
+  },
+
+  toJSON(message: Probe): unknown {
+    const obj: any = {};
+    if (message.column !== undefined) {
+      obj.column = BaseColumn.toJSON(message.column);
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<Probe>): Probe {
+    return Probe.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<Probe>): Probe {
+    const message = createBaseProbe();
+    message.column = (object.column !== undefined && object.column !== null)
+      ? BaseColumn.fromPartial(object.column)
+      : undefined;
+    return message;
+  },
+};
+
+function createBaseColumnFlow(): ColumnFlow {
+  return {
+    schema: "",
+    relation: "",
+    relationOid: 0,
+    column: "",
+    sources: [],
+    exact: false,
+    unknown: "",
+    temporary: false,
+  };
+}
+
+export const ColumnFlow: MessageFns<ColumnFlow> = {
+  encode(message: ColumnFlow, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.schema !== "") {
+      writer.uint32(10).string(message.schema);
+    }
+    if (message.relation !== "") {
+      writer.uint32(18).string(message.relation);
+    }
+    if (message.relationOid !== 0) {
+      writer.uint32(24).uint32(message.relationOid);
+    }
+    if (message.column !== "") {
+      writer.uint32(34).string(message.column);
+    }
+    for (const v of message.sources) {
+      BaseColumn.encode(v!, writer.uint32(42).fork()).join();
+    }
+    if (message.exact !== false) {
+      writer.uint32(48).bool(message.exact);
+    }
+    if (message.unknown !== "") {
+      writer.uint32(58).string(message.unknown);
+    }
+    if (message.temporary !== false) {
+      writer.uint32(64).bool(message.temporary);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): ColumnFlow {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseColumnFlow();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.schema = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.relation = reader.string();
+            continue;
+          }
+          case 3: {
+            if (tag !== 24) {
+              break;
+            }
+
+            message.relationOid = reader.uint32();
+            continue;
+          }
+          case 4: {
+            if (tag !== 34) {
+              break;
+            }
+
+            message.column = reader.string();
+            continue;
+          }
+          case 5: {
+            if (tag !== 42) {
+              break;
+            }
+
+            message.sources.push(BaseColumn.decode(reader, reader.uint32()));
+            continue;
+          }
+          case 6: {
+            if (tag !== 48) {
+              break;
+            }
+
+            message.exact = reader.bool();
+            continue;
+          }
+          case 7: {
+            if (tag !== 58) {
+              break;
+            }
+
+            message.unknown = reader.string();
+            continue;
+          }
+          case 8: {
+            if (tag !== 64) {
+              break;
+            }
+
+            message.temporary = reader.bool();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): ColumnFlow {
+    return {
+      schema: isSet(object.schema) ? globalThis.String(object.schema) : "",
+      relation: isSet(object.relation) ? globalThis.String(object.relation) : "",
+      relationOid: isSet(object.relationOid)
+        ? globalThis.Number(object.relationOid)
+        : isSet(object.relation_oid)
+        ? globalThis.Number(object.relation_oid)
+        : 0,
+      column: isSet(object.column) ? globalThis.String(object.column) : "",
+      sources: globalThis.Array.isArray(object?.sources) ? object.sources.map((e: any) => BaseColumn.fromJSON(e)) : [],
+      exact: isSet(object.exact) ? globalThis.Boolean(object.exact) : false,
+      unknown: isSet(object.unknown) ? globalThis.String(object.unknown) : "",
+      temporary: isSet(object.temporary) ? globalThis.Boolean(object.temporary) : false,
+    };
+  },
+
+  toJSON(message: ColumnFlow): unknown {
+    const obj: any = {};
+    if (message.schema !== "") {
+      obj.schema = message.schema;
+    }
+    if (message.relation !== "") {
+      obj.relation = message.relation;
+    }
+    if (message.relationOid !== 0) {
+      obj.relationOid = Math.round(message.relationOid);
+    }
+    if (message.column !== "") {
+      obj.column = message.column;
+    }
+    if (message.sources?.length) {
+      obj.sources = message.sources.map((e) => BaseColumn.toJSON(e));
+    }
+    if (message.exact !== false) {
+      obj.exact = message.exact;
+    }
+    if (message.unknown !== "") {
+      obj.unknown = message.unknown;
+    }
+    if (message.temporary !== false) {
+      obj.temporary = message.temporary;
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<ColumnFlow>): ColumnFlow {
+    return ColumnFlow.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<ColumnFlow>): ColumnFlow {
+    const message = createBaseColumnFlow();
+    message.schema = object.schema ?? "";
+    message.relation = object.relation ?? "";
+    message.relationOid = object.relationOid ?? 0;
+    message.column = object.column ?? "";
+    message.sources = object.sources?.map((e) => BaseColumn.fromPartial(e)) || [];
+    message.exact = object.exact ?? false;
+    message.unknown = object.unknown ?? "";
+    message.temporary = object.temporary ?? false;
+    return message;
+  },
+};
+
 function createBaseCommandFacts(): CommandFacts {
   return {
     actions: [],
@@ -967,6 +1736,10 @@ function createBaseCommandFacts(): CommandFacts {
     fingerprint: "",
     transferColumns: [],
     executes: [],
+    lineage: [],
+    probes: [],
+    flows: [],
+    probedClasses: [],
   };
 }
 
@@ -1016,6 +1789,18 @@ export const CommandFacts: MessageFns<CommandFacts> = {
     }
     for (const v of message.executes) {
       ExecutedStatement.encode(v!, writer.uint32(122).fork()).join();
+    }
+    for (const v of message.lineage) {
+      StatementLineage.encode(v!, writer.uint32(130).fork()).join();
+    }
+    for (const v of message.probes) {
+      Probe.encode(v!, writer.uint32(138).fork()).join();
+    }
+    for (const v of message.flows) {
+      ColumnFlow.encode(v!, writer.uint32(146).fork()).join();
+    }
+    for (const v of message.probedClasses) {
+      writer.uint32(154).string(v!);
     }
     return writer;
   },
@@ -1153,6 +1938,38 @@ export const CommandFacts: MessageFns<CommandFacts> = {
             message.executes.push(ExecutedStatement.decode(reader, reader.uint32()));
             continue;
           }
+          case 16: {
+            if (tag !== 130) {
+              break;
+            }
+
+            message.lineage.push(StatementLineage.decode(reader, reader.uint32()));
+            continue;
+          }
+          case 17: {
+            if (tag !== 138) {
+              break;
+            }
+
+            message.probes.push(Probe.decode(reader, reader.uint32()));
+            continue;
+          }
+          case 18: {
+            if (tag !== 146) {
+              break;
+            }
+
+            message.flows.push(ColumnFlow.decode(reader, reader.uint32()));
+            continue;
+          }
+          case 19: {
+            if (tag !== 154) {
+              break;
+            }
+
+            message.probedClasses.push(reader.string());
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -1210,6 +2027,16 @@ export const CommandFacts: MessageFns<CommandFacts> = {
       executes: globalThis.Array.isArray(object?.executes)
         ? object.executes.map((e: any) => ExecutedStatement.fromJSON(e))
         : [],
+      lineage: globalThis.Array.isArray(object?.lineage)
+        ? object.lineage.map((e: any) => StatementLineage.fromJSON(e))
+        : [],
+      probes: globalThis.Array.isArray(object?.probes) ? object.probes.map((e: any) => Probe.fromJSON(e)) : [],
+      flows: globalThis.Array.isArray(object?.flows) ? object.flows.map((e: any) => ColumnFlow.fromJSON(e)) : [],
+      probedClasses: globalThis.Array.isArray(object?.probedClasses)
+        ? object.probedClasses.map((e: any) => globalThis.String(e))
+        : globalThis.Array.isArray(object?.probed_classes)
+        ? object.probed_classes.map((e: any) => globalThis.String(e))
+        : [],
     };
   },
 
@@ -1260,6 +2087,18 @@ export const CommandFacts: MessageFns<CommandFacts> = {
     if (message.executes?.length) {
       obj.executes = message.executes.map((e) => ExecutedStatement.toJSON(e));
     }
+    if (message.lineage?.length) {
+      obj.lineage = message.lineage.map((e) => StatementLineage.toJSON(e));
+    }
+    if (message.probes?.length) {
+      obj.probes = message.probes.map((e) => Probe.toJSON(e));
+    }
+    if (message.flows?.length) {
+      obj.flows = message.flows.map((e) => ColumnFlow.toJSON(e));
+    }
+    if (message.probedClasses?.length) {
+      obj.probedClasses = message.probedClasses;
+    }
     return obj;
   },
 
@@ -1283,6 +2122,10 @@ export const CommandFacts: MessageFns<CommandFacts> = {
     message.fingerprint = object.fingerprint ?? "";
     message.transferColumns = object.transferColumns?.map((e) => e) || [];
     message.executes = object.executes?.map((e) => ExecutedStatement.fromPartial(e)) || [];
+    message.lineage = object.lineage?.map((e) => StatementLineage.fromPartial(e)) || [];
+    message.probes = object.probes?.map((e) => Probe.fromPartial(e)) || [];
+    message.flows = object.flows?.map((e) => ColumnFlow.fromPartial(e)) || [];
+    message.probedClasses = object.probedClasses?.map((e) => e) || [];
     return message;
   },
 };

@@ -91,6 +91,7 @@ export class SessionView {
       case "commandCompleted":
       case "resultMasked":
       case "cancelRequested":
+      case "resultRefused":
         return fact;
     }
   }
