@@ -105,6 +105,8 @@ function describe(fact: Fact, paint: Printer["paint"]): string | undefined {
       return fact.value.status === CommandCompleted_Status.STATUS_UNKNOWN ? paint.red("outcome unknown") : undefined;
     case "cancelRequested":
       return paint.yellow("cancel requested");
+    case "resultRefused":
+      return paint.red(`withheld: ${visible(fact.value.reason)}`);
     case "verdictReached":
     case "commandForwarded":
     case "frameToClient":

@@ -57,6 +57,7 @@ beforeAll(async () => {
             scrubText: hides && touches,
             asOf,
             staleSchema: false,
+            disagreement: "",
           };
         },
         cells: async (_, __, cells) => ({

@@ -46,7 +46,7 @@ async function relayed(...answers: Partial<Verdict>[]): Promise<SteppedRelay> {
           const plans = columns.map(({ name }) =>
             ColumnPlan.fromPartial(name === "id" ? { action: Action.ACTION_PASS } : { action, class: "name" }),
           );
-          return { planId: "p", columns: plans, scrubText: false, asOf, staleSchema: false };
+          return { planId: "p", columns: plans, scrubText: false, asOf, staleSchema: false, disagreement: "" };
         },
         cells: () => Promise.reject(new Error("nothing here needs it")),
       },

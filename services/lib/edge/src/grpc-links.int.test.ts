@@ -119,7 +119,7 @@ test("masking: plans, cells, and errors by their code", async () => {
                   partial: undefined,
                 },
               ];
-              const value = { planId: "p", columns, scrubText: true, asOf: 7, staleSchema: false };
+              const value = { planId: "p", columns, scrubText: true, asOf: 7, staleSchema: false, disagreement: "" };
               stream.write({ id, result: { $case: "plan", value } });
             } else if (what?.$case === "cells" && what.value.planId === "p") {
               const cells = what.value.cells.map((cell) => Buffer.from(`#${cell.toString()}`));
@@ -138,6 +138,7 @@ test("masking: plans, cells, and errors by their code", async () => {
     relations: [],
     unknownSources: false,
     schemaTouched: false,
+    lineage: undefined,
   };
   expect(await masking.plan(shape, 3)).toMatchObject({ planId: "p", asOf: 7 });
   const { cells } = await masking.cells("p", 0, [Buffer.from("a"), Buffer.from("b")]);

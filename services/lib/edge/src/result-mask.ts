@@ -183,6 +183,7 @@ function requestOf(scope: Scope, shape: ResultShape): PlanResult {
     relations: facts.relations,
     unknownSources: facts.opaque || facts.userCode || facts.relations.some((relation) => relation.kind === "unknown"),
     schemaTouched: shape.schemaTouched,
+    lineage: undefined,
   };
 }
 

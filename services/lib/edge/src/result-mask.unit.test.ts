@@ -32,7 +32,7 @@ function world(change: Partial<MaskingLink> = {}) {
             : { action: ColumnPlan_Action.ACTION_PASS },
         ),
       );
-      return { planId: state.planId, columns, scrubText: true, asOf: state.asOf, staleSchema: false };
+      return { planId: state.planId, columns, scrubText: true, asOf: state.asOf, staleSchema: false, disagreement: "" };
     },
     async cells(planId, column, given) {
       cells.push([planId, column, given.length]);
@@ -113,7 +113,7 @@ test("answers that do not fit are faults, and a masking that lags is not believe
   const mask = await short.plans.for(short.scope, { verdict: verdict(), columns: [email], schemaTouched: false });
   await expect(mask.remote(0, [Buffer.from("a")])).rejects.toMatchObject({ code: "internal" });
   const wrong = world({
-    plan: async () => ({ planId: "p", columns: [], scrubText: false, asOf: 5, staleSchema: false }),
+    plan: async () => ({ planId: "p", columns: [], scrubText: false, asOf: 5, staleSchema: false, disagreement: "" }),
   });
   const shape = { verdict: verdict(), columns: [email], schemaTouched: false };
   await expect(wrong.plans.for(wrong.scope, shape)).rejects.toMatchObject({ code: "internal" });

@@ -62,6 +62,7 @@ export function recordingOnlyLinks(connections: ReadonlyMap<string, Connection>)
         scrubText: false,
         asOf: minAsOf,
         staleSchema: false,
+        disagreement: "",
       }),
       cells: none,
     },

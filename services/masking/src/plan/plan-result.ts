@@ -48,7 +48,13 @@ export function planResult(request: PlanResult, state: PlanningState): Planned {
   const executable: ExecutablePlan = { connection: request.connection, cells: columns.map((column) => column.cells) };
   const plans = columns.map((column) => column.plan);
   return {
-    plan: { planId: planId(executable, plans, scrubText), columns: plans, scrubText, staleSchema: planning.stale },
+    plan: {
+      planId: planId(executable, plans, scrubText),
+      columns: plans,
+      scrubText,
+      staleSchema: planning.stale,
+      disagreement: "",
+    },
     executable,
   };
 }

@@ -129,8 +129,9 @@ function fact(of: Relation | string, access: Access = Access.ACCESS_READ, column
       access: [access],
       columns,
       kind: of === "temp" ? "temporary" : "table",
+      reads: [],
     };
-  return { schema: of.schema, name: of.name, oid: of.oid, access: [access], columns, kind: of.kind };
+  return { schema: of.schema, name: of.name, oid: of.oid, access: [access], columns, kind: of.kind, reads: [] };
 }
 async function plan(columns: ResultColumn[], more: Partial<PlanResult> = {}) {
   const request: PlanResult = {
@@ -141,6 +142,7 @@ async function plan(columns: ResultColumn[], more: Partial<PlanResult> = {}) {
     relations: [fact(CUSTOMERS)],
     unknownSources: false,
     schemaTouched: false,
+    lineage: undefined,
     ...more,
   };
   await state.prepare(request.connection, request.database);
