@@ -3,6 +3,7 @@
  *
  * FRAMES_<n>  frames.<n>.<edge>.<lane>                      FrameBatch
  * EVENTS      events.<service>.<aggregate kind>.<id>        Event, one aggregate per subject
+ * COUNTS      counts.<edge>.<principal and connection>      HourCounts, the last one of each subject
  * (core)      control.<edge>                                cancel requests that reached another edge
  */
 
@@ -24,6 +25,13 @@ export const frames = (partition: number, edge: string, lane: number): string =>
   `frames.${partition}.${subjectToken(edge)}.${lane}`;
 /** Everything that one edge instance may publish on FRAMES. */
 export const framesOfEdge = (edge: string): string => `frames.*.${subjectToken(edge)}.*`;
+
+export const COUNTS_STREAM = "COUNTS";
+export const COUNTS_ALL = "counts.>";
+/** Everything that one edge instance may say there. */
+export const countsOfEdge = (edge: string): string => `counts.${subjectToken(edge)}.*`;
+/** `key`: a hash of whose counts they are. */
+export const counts = (edge: string, key: string): string => `counts.${subjectToken(edge)}.${subjectToken(key)}`;
 
 export type EventService = "identity" | "catalog" | "approval" | "audit";
 /** Aggregate kinds by the service that owns them. */

@@ -84,6 +84,13 @@ export function peopleService({ requests, store, callers, now }: PeopleServicePa
         const after = known(id, handled);
         return { state: after && (await viewer.see(after)) };
       },
+
+      requestWindow: () => {
+        throw new AppError("failed-precondition", "approval.window", "Windows cannot be asked for yet.");
+      },
+      breakGlass: () => {
+        throw new AppError("failed-precondition", "approval.break-glass", "Glass cannot be broken yet.");
+      },
     },
   });
 }

@@ -11,6 +11,13 @@ export const mapEntries: readonly string[] = [
 ];
 
 export const messages: Readonly<Record<string, readonly FieldRow[]>> = {
+  AccessWindow: [
+    [1, "principal_id", "string", "", false, "public"],
+    [2, "connection", "string", "", false, "public"],
+    [3, "database", "string", "", false, "public"],
+    [4, "seconds", "uint", "", false, "public"],
+    [5, "until_ms", "int", "", false, "public"],
+  ],
   Actor: [
     [1, "id", "string", "", false, "public"],
     [2, "issuer", "string", "", false, "public"],
@@ -22,6 +29,7 @@ export const messages: Readonly<Record<string, readonly FieldRow[]>> = {
   ],
   ApprovalExpired: [
     [1, "approval_id", "string", "", false, "public"],
+    [2, "window", "message", "AccessWindow", false, "public"],
   ],
   ApprovalGranted: [
     [1, "approval_id", "string", "", false, "public"],
@@ -29,6 +37,7 @@ export const messages: Readonly<Record<string, readonly FieldRow[]>> = {
     [3, "policy_ids", "string", "", true, "public"],
     [4, "complete", "bool", "", false, "public"],
     [5, "comment", "string", "", false, "public"],
+    [6, "window", "message", "AccessWindow", false, "public"],
   ],
   ApprovalRequested: [
     [1, "approval_id", "string", "", false, "public"],
@@ -46,6 +55,7 @@ export const messages: Readonly<Record<string, readonly FieldRow[]>> = {
     [13, "reason", "string", "", false, "public"],
     [14, "edge", "string", "", false, "public"],
     [15, "shown", "message", "HeldCommand", false, "sensitive"],
+    [16, "window", "message", "AccessWindow", false, "public"],
   ],
   ApprovalUsed: [
     [1, "approval_id", "string", "", false, "public"],
@@ -56,6 +66,8 @@ export const messages: Readonly<Record<string, readonly FieldRow[]>> = {
   ApprovalWithdrawn: [
     [1, "approval_id", "string", "", false, "public"],
     [2, "cause", "string", "", false, "public"],
+    [3, "window", "message", "AccessWindow", false, "public"],
+    [4, "by", "string", "", false, "public"],
   ],
   AuditQueried: [
     [1, "principal_id", "string", "", false, "public"],
@@ -63,6 +75,19 @@ export const messages: Readonly<Record<string, readonly FieldRow[]>> = {
     [3, "rows", "uint", "", false, "public"],
     [4, "elapsed_ms", "uint", "", false, "public"],
     [5, "error", "string", "", false, "public"],
+  ],
+  BaseColumn: [
+    [1, "relation_oid", "uint", "", false, "public"],
+    [2, "number", "int", "", false, "public"],
+    [3, "relation", "string", "", false, "public"],
+    [4, "name", "string", "", false, "public"],
+  ],
+  BreakGlassUsed: [
+    [1, "approval_id", "string", "", false, "public"],
+    [2, "principal", "message", "Principal", false, "sensitive"],
+    [3, "window", "message", "AccessWindow", false, "public"],
+    [4, "holds", "message", "Hold", true, "public"],
+    [5, "reason", "string", "", false, "public"],
   ],
   CacheScope: [
     [1, "kind", "enum", "CacheScope.Kind", false, "public"],
@@ -104,6 +129,16 @@ export const messages: Readonly<Record<string, readonly FieldRow[]>> = {
     [5, "table_oid", "uint", "", false, "public"],
     [6, "column_number", "uint", "", false, "public"],
     [7, "relation", "string", "", false, "public"],
+  ],
+  ColumnFlow: [
+    [1, "schema", "string", "", false, "public"],
+    [2, "relation", "string", "", false, "public"],
+    [3, "relation_oid", "uint", "", false, "public"],
+    [4, "column", "string", "", false, "public"],
+    [5, "sources", "message", "BaseColumn", true, "public"],
+    [6, "exact", "bool", "", false, "public"],
+    [7, "unknown", "string", "", false, "public"],
+    [8, "temporary", "bool", "", false, "public"],
   ],
   CommandAdmitted: [
     [1, "command", "uint", "", false, "public"],
@@ -156,6 +191,10 @@ export const messages: Readonly<Record<string, readonly FieldRow[]>> = {
     [13, "fingerprint", "string", "", false, "public"],
     [14, "transfer_columns", "string", "", true, "public"],
     [15, "executes", "message", "ExecutedStatement", true, "sensitive"],
+    [16, "lineage", "message", "StatementLineage", true, "public"],
+    [17, "probes", "message", "Probe", true, "public"],
+    [18, "flows", "message", "ColumnFlow", true, "public"],
+    [19, "probed_classes", "string", "", true, "public"],
   ],
   CommandForwarded: [
     [1, "command", "uint", "", false, "public"],
@@ -224,6 +263,7 @@ export const messages: Readonly<Record<string, readonly FieldRow[]>> = {
     [63, "approval_expired", "message", "ApprovalExpired", false, "public"],
     [64, "approval_used", "message", "ApprovalUsed", false, "public"],
     [65, "approval_withdrawn", "message", "ApprovalWithdrawn", false, "public"],
+    [66, "break_glass_used", "message", "BreakGlassUsed", false, "sensitive"],
     [80, "audit_queried", "message", "AuditQueried", false, "sensitive"],
     [81, "session_replayed", "message", "SessionReplayed", false, "public"],
     [82, "gap_found", "message", "GapFound", false, "public"],
@@ -292,6 +332,8 @@ export const messages: Readonly<Record<string, readonly FieldRow[]>> = {
     [3, "quorum", "uint", "", false, "public"],
     [4, "within_seconds", "uint", "", false, "public"],
     [5, "message", "string", "", false, "public"],
+    [6, "window_seconds", "uint", "", false, "public"],
+    [7, "break_glass_seconds", "uint", "", false, "public"],
   ],
   NamedStatement: [
     [1, "kind", "enum", "NamedStatement.Kind", false, "public"],
@@ -299,6 +341,15 @@ export const messages: Readonly<Record<string, readonly FieldRow[]>> = {
     [3, "text", "string", "", false, "sensitive"],
   ],
   NullifyTransform: [],
+  OutputColumn: [
+    [1, "name", "string", "", false, "public"],
+    [2, "sources", "message", "BaseColumn", true, "public"],
+    [3, "exact", "bool", "", false, "public"],
+    [4, "unknown", "string", "", false, "public"],
+    [5, "described_oid", "uint", "", false, "public"],
+    [6, "described_number", "int", "", false, "public"],
+    [7, "temporary", "string", "", true, "public"],
+  ],
   Parameter: [
     [1, "type_oid", "uint", "", false, "public"],
     [2, "binary", "bool", "", false, "public"],
@@ -357,6 +408,9 @@ export const messages: Readonly<Record<string, readonly FieldRow[]>> = {
     [9, "provider_session_id", "string", "", false, "sensitive"],
     [10, "provider_groups", "string", "", true, "public"],
   ],
+  Probe: [
+    [1, "column", "message", "BaseColumn", false, "public"],
+  ],
   ProviderSessionEnded: [
     [1, "principal_id", "string", "", false, "public"],
     [2, "provider_session_id", "string", "", false, "sensitive"],
@@ -382,6 +436,7 @@ export const messages: Readonly<Record<string, readonly FieldRow[]>> = {
     [12, "result_masked", "message", "ResultMasked", false, "public"],
     [13, "statement_prepared", "message", "StatementPrepared", false, "sensitive"],
     [14, "cancel_requested", "message", "CancelRequested", false, "public"],
+    [15, "result_refused", "message", "ResultRefused", false, "public"],
   ],
   RecordHeader: [
     [1, "session_id", "string", "", false, "public"],
@@ -415,6 +470,7 @@ export const messages: Readonly<Record<string, readonly FieldRow[]>> = {
     [4, "access", "enum", "Access", true, "public"],
     [5, "columns", "string", "", true, "public"],
     [6, "kind", "string", "", false, "public"],
+    [7, "reads", "uint", "", true, "public"],
   ],
   ResultMasked: [
     [1, "command", "uint", "", false, "public"],
@@ -423,6 +479,20 @@ export const messages: Readonly<Record<string, readonly FieldRow[]>> = {
     [4, "rows", "uint", "", false, "public"],
     [5, "masked_cells", "uint", "", false, "public"],
     [6, "scrubbed_text", "bool", "", false, "public"],
+  ],
+  ResultRefused: [
+    [1, "command", "uint", "", false, "public"],
+    [2, "cause", "enum", "ResultRefused.Cause", false, "public"],
+    [3, "reason", "string", "", false, "public"],
+    [4, "rows", "uint", "", false, "public"],
+    [5, "policy_ids", "string", "", true, "public"],
+  ],
+  RowLimit: [
+    [1, "policy_id", "string", "", false, "public"],
+    [2, "max_rows", "uint", "", false, "public"],
+    [3, "per", "enum", "RowLimit.Per", false, "public"],
+    [4, "message", "string", "", false, "public"],
+    [5, "holds", "bool", "", false, "public"],
   ],
   ScanTransform: [
     [1, "detectors", "string", "", true, "public"],
@@ -494,6 +564,12 @@ export const messages: Readonly<Record<string, readonly FieldRow[]>> = {
     [1, "verdict", "bytes", "", false, "sensitive"],
     [2, "mac", "bytes", "", false, "public"],
     [3, "key_id", "string", "", false, "public"],
+  ],
+  StatementLineage: [
+    [1, "statement", "uint", "", false, "public"],
+    [2, "outputs", "message", "OutputColumn", true, "public"],
+    [3, "unknown", "string", "", false, "public"],
+    [4, "silent", "bool", "", false, "public"],
   ],
   StatementPrepared: [
     [1, "command", "uint", "", false, "public"],
@@ -567,6 +643,7 @@ export const messages: Readonly<Record<string, readonly FieldRow[]>> = {
     [16, "approval_id", "string", "", false, "public"],
     [17, "at_ms", "int", "", false, "public"],
     [18, "may_write", "bool", "", false, "public"],
+    [19, "limits", "message", "RowLimit", true, "public"],
   ],
   VerdictReached: [
     [1, "verdict", "message", "SignedVerdict", false, "sensitive"],
@@ -607,7 +684,10 @@ export const enums: Readonly<Record<string, readonly string[]>> = {
     "result-masked",
     "statement-prepared",
     "cancel-requested",
+    "result-refused",
   ],
+  "ResultRefused.Cause": ["", "disagreement", "row-limit"],
+  "RowLimit.Per": ["", "result", "session", "hour"],
   "SessionClosed.Cause": [
     "",
     "client",

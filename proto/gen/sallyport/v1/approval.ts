@@ -22,7 +22,7 @@ import {
 } from "@grpc/grpc-js";
 import { HeldCommand } from "./held_command.ts";
 import { Principal } from "./principal.ts";
-import { Hold } from "./verdict.ts";
+import { AccessWindow, Hold } from "./verdict.ts";
 
 export const protobufPackage = "sallyport.v1";
 
@@ -148,7 +148,19 @@ export interface ApprovalState {
   asOf: number;
   actors: string[];
   /** as the viewer may see it: without values and inner texts for those who do not see the text */
-  shown: HeldCommand | undefined;
+  shown:
+    | HeldCommand
+    | undefined;
+  /** it is about a time of access; GRANTED until it ends, then EXPIRED or WITHDRAWN */
+  window?:
+    | AccessWindow
+    | undefined;
+  /** nobody was asked: the principal broke glass */
+  breakGlass?:
+    | boolean
+    | undefined;
+  /** the requester's */
+  requestReason?: string | undefined;
 }
 
 export interface UseRequest {
@@ -190,6 +202,31 @@ export interface DecideRequest {
 }
 
 export interface DecideResponse {
+  state: ApprovalState | undefined;
+}
+
+export interface RequestWindowRequest {
+  connection: string;
+  /** empty: the connection's own */
+  database: string;
+  seconds: number;
+  reason: string;
+}
+
+export interface RequestWindowResponse {
+  state: ApprovalState | undefined;
+}
+
+export interface BreakGlassRequest {
+  connection: string;
+  /** empty: the connection's own */
+  database: string;
+  /** 0: as long as policy lets */
+  seconds: number;
+  reason: string;
+}
+
+export interface BreakGlassResponse {
   state: ApprovalState | undefined;
 }
 
@@ -648,6 +685,9 @@ function createBaseApprovalState(): ApprovalState {
     asOf: 0,
     actors: [],
     shown: undefined,
+    window: undefined,
+    breakGlass: undefined,
+    requestReason: undefined,
   };
 }
 
@@ -703,6 +743,15 @@ export const ApprovalState: MessageFns<ApprovalState> = {
     }
     if (message.shown !== undefined) {
       HeldCommand.encode(message.shown, writer.uint32(138).fork()).join();
+    }
+    if (message.window !== undefined) {
+      AccessWindow.encode(message.window, writer.uint32(146).fork()).join();
+    }
+    if (message.breakGlass !== undefined) {
+      writer.uint32(152).bool(message.breakGlass);
+    }
+    if (message.requestReason !== undefined) {
+      writer.uint32(162).string(message.requestReason);
     }
     return writer;
   },
@@ -856,6 +905,30 @@ export const ApprovalState: MessageFns<ApprovalState> = {
             message.shown = HeldCommand.decode(reader, reader.uint32());
             continue;
           }
+          case 18: {
+            if (tag !== 146) {
+              break;
+            }
+
+            message.window = AccessWindow.decode(reader, reader.uint32());
+            continue;
+          }
+          case 19: {
+            if (tag !== 152) {
+              break;
+            }
+
+            message.breakGlass = reader.bool();
+            continue;
+          }
+          case 20: {
+            if (tag !== 162) {
+              break;
+            }
+
+            message.requestReason = reader.string();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -923,6 +996,17 @@ export const ApprovalState: MessageFns<ApprovalState> = {
         ? object.actors.map((e: any) => globalThis.String(e))
         : [],
       shown: isSet(object.shown) ? HeldCommand.fromJSON(object.shown) : undefined,
+      window: isSet(object.window) ? AccessWindow.fromJSON(object.window) : undefined,
+      breakGlass: isSet(object.breakGlass)
+        ? globalThis.Boolean(object.breakGlass)
+        : isSet(object.break_glass)
+        ? globalThis.Boolean(object.break_glass)
+        : undefined,
+      requestReason: isSet(object.requestReason)
+        ? globalThis.String(object.requestReason)
+        : isSet(object.request_reason)
+        ? globalThis.String(object.request_reason)
+        : undefined,
     };
   },
 
@@ -979,6 +1063,15 @@ export const ApprovalState: MessageFns<ApprovalState> = {
     if (message.shown !== undefined) {
       obj.shown = HeldCommand.toJSON(message.shown);
     }
+    if (message.window !== undefined) {
+      obj.window = AccessWindow.toJSON(message.window);
+    }
+    if (message.breakGlass !== undefined) {
+      obj.breakGlass = message.breakGlass;
+    }
+    if (message.requestReason !== undefined) {
+      obj.requestReason = message.requestReason;
+    }
     return obj;
   },
 
@@ -1006,6 +1099,11 @@ export const ApprovalState: MessageFns<ApprovalState> = {
     message.shown = (object.shown !== undefined && object.shown !== null)
       ? HeldCommand.fromPartial(object.shown)
       : undefined;
+    message.window = (object.window !== undefined && object.window !== null)
+      ? AccessWindow.fromPartial(object.window)
+      : undefined;
+    message.breakGlass = object.breakGlass ?? undefined;
+    message.requestReason = object.requestReason ?? undefined;
     return message;
   },
 };
@@ -1713,6 +1811,378 @@ export const DecideResponse: MessageFns<DecideResponse> = {
   },
 };
 
+function createBaseRequestWindowRequest(): RequestWindowRequest {
+  return { connection: "", database: "", seconds: 0, reason: "" };
+}
+
+export const RequestWindowRequest: MessageFns<RequestWindowRequest> = {
+  encode(message: RequestWindowRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.connection !== "") {
+      writer.uint32(10).string(message.connection);
+    }
+    if (message.database !== "") {
+      writer.uint32(18).string(message.database);
+    }
+    if (message.seconds !== 0) {
+      writer.uint32(24).uint32(message.seconds);
+    }
+    if (message.reason !== "") {
+      writer.uint32(34).string(message.reason);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): RequestWindowRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseRequestWindowRequest();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.connection = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.database = reader.string();
+            continue;
+          }
+          case 3: {
+            if (tag !== 24) {
+              break;
+            }
+
+            message.seconds = reader.uint32();
+            continue;
+          }
+          case 4: {
+            if (tag !== 34) {
+              break;
+            }
+
+            message.reason = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): RequestWindowRequest {
+    return {
+      connection: isSet(object.connection) ? globalThis.String(object.connection) : "",
+      database: isSet(object.database) ? globalThis.String(object.database) : "",
+      seconds: isSet(object.seconds) ? globalThis.Number(object.seconds) : 0,
+      reason: isSet(object.reason) ? globalThis.String(object.reason) : "",
+    };
+  },
+
+  toJSON(message: RequestWindowRequest): unknown {
+    const obj: any = {};
+    if (message.connection !== "") {
+      obj.connection = message.connection;
+    }
+    if (message.database !== "") {
+      obj.database = message.database;
+    }
+    if (message.seconds !== 0) {
+      obj.seconds = Math.round(message.seconds);
+    }
+    if (message.reason !== "") {
+      obj.reason = message.reason;
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<RequestWindowRequest>): RequestWindowRequest {
+    return RequestWindowRequest.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<RequestWindowRequest>): RequestWindowRequest {
+    const message = createBaseRequestWindowRequest();
+    message.connection = object.connection ?? "";
+    message.database = object.database ?? "";
+    message.seconds = object.seconds ?? 0;
+    message.reason = object.reason ?? "";
+    return message;
+  },
+};
+
+function createBaseRequestWindowResponse(): RequestWindowResponse {
+  return { state: undefined };
+}
+
+export const RequestWindowResponse: MessageFns<RequestWindowResponse> = {
+  encode(message: RequestWindowResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.state !== undefined) {
+      ApprovalState.encode(message.state, writer.uint32(10).fork()).join();
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): RequestWindowResponse {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseRequestWindowResponse();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.state = ApprovalState.decode(reader, reader.uint32());
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): RequestWindowResponse {
+    return { state: isSet(object.state) ? ApprovalState.fromJSON(object.state) : undefined };
+  },
+
+  toJSON(message: RequestWindowResponse): unknown {
+    const obj: any = {};
+    if (message.state !== undefined) {
+      obj.state = ApprovalState.toJSON(message.state);
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<RequestWindowResponse>): RequestWindowResponse {
+    return RequestWindowResponse.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<RequestWindowResponse>): RequestWindowResponse {
+    const message = createBaseRequestWindowResponse();
+    message.state = (object.state !== undefined && object.state !== null)
+      ? ApprovalState.fromPartial(object.state)
+      : undefined;
+    return message;
+  },
+};
+
+function createBaseBreakGlassRequest(): BreakGlassRequest {
+  return { connection: "", database: "", seconds: 0, reason: "" };
+}
+
+export const BreakGlassRequest: MessageFns<BreakGlassRequest> = {
+  encode(message: BreakGlassRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.connection !== "") {
+      writer.uint32(10).string(message.connection);
+    }
+    if (message.database !== "") {
+      writer.uint32(18).string(message.database);
+    }
+    if (message.seconds !== 0) {
+      writer.uint32(24).uint32(message.seconds);
+    }
+    if (message.reason !== "") {
+      writer.uint32(34).string(message.reason);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): BreakGlassRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseBreakGlassRequest();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.connection = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.database = reader.string();
+            continue;
+          }
+          case 3: {
+            if (tag !== 24) {
+              break;
+            }
+
+            message.seconds = reader.uint32();
+            continue;
+          }
+          case 4: {
+            if (tag !== 34) {
+              break;
+            }
+
+            message.reason = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): BreakGlassRequest {
+    return {
+      connection: isSet(object.connection) ? globalThis.String(object.connection) : "",
+      database: isSet(object.database) ? globalThis.String(object.database) : "",
+      seconds: isSet(object.seconds) ? globalThis.Number(object.seconds) : 0,
+      reason: isSet(object.reason) ? globalThis.String(object.reason) : "",
+    };
+  },
+
+  toJSON(message: BreakGlassRequest): unknown {
+    const obj: any = {};
+    if (message.connection !== "") {
+      obj.connection = message.connection;
+    }
+    if (message.database !== "") {
+      obj.database = message.database;
+    }
+    if (message.seconds !== 0) {
+      obj.seconds = Math.round(message.seconds);
+    }
+    if (message.reason !== "") {
+      obj.reason = message.reason;
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<BreakGlassRequest>): BreakGlassRequest {
+    return BreakGlassRequest.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<BreakGlassRequest>): BreakGlassRequest {
+    const message = createBaseBreakGlassRequest();
+    message.connection = object.connection ?? "";
+    message.database = object.database ?? "";
+    message.seconds = object.seconds ?? 0;
+    message.reason = object.reason ?? "";
+    return message;
+  },
+};
+
+function createBaseBreakGlassResponse(): BreakGlassResponse {
+  return { state: undefined };
+}
+
+export const BreakGlassResponse: MessageFns<BreakGlassResponse> = {
+  encode(message: BreakGlassResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.state !== undefined) {
+      ApprovalState.encode(message.state, writer.uint32(10).fork()).join();
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): BreakGlassResponse {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseBreakGlassResponse();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.state = ApprovalState.decode(reader, reader.uint32());
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): BreakGlassResponse {
+    return { state: isSet(object.state) ? ApprovalState.fromJSON(object.state) : undefined };
+  },
+
+  toJSON(message: BreakGlassResponse): unknown {
+    const obj: any = {};
+    if (message.state !== undefined) {
+      obj.state = ApprovalState.toJSON(message.state);
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<BreakGlassResponse>): BreakGlassResponse {
+    return BreakGlassResponse.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<BreakGlassResponse>): BreakGlassResponse {
+    const message = createBaseBreakGlassResponse();
+    message.state = (object.state !== undefined && object.state !== null)
+      ? ApprovalState.fromPartial(object.state)
+      : undefined;
+    return message;
+  },
+};
+
 /** For edges (mTLS). */
 export type ApprovalServiceService = typeof ApprovalServiceService;
 export const ApprovalServiceService = {
@@ -1852,6 +2322,7 @@ export const ApprovalsServiceService = {
     responseSerialize: (value: ApprovalState): Buffer => Buffer.from(ApprovalState.encode(value).finish()),
     responseDeserialize: (value: Buffer): ApprovalState => ApprovalState.decode(value),
   },
+  /** Grants or refuses; refusing what is granted for a time already ends it. */
   decide: {
     path: "/sallyport.v1.ApprovalsService/Decide" as const,
     requestStream: false as const,
@@ -1861,12 +2332,38 @@ export const ApprovalsServiceService = {
     responseSerialize: (value: DecideResponse): Buffer => Buffer.from(DecideResponse.encode(value).finish()),
     responseDeserialize: (value: Buffer): DecideResponse => DecideResponse.decode(value),
   },
+  /** Asks that the holds on one's own `connect` be lifted for a time. */
+  requestWindow: {
+    path: "/sallyport.v1.ApprovalsService/RequestWindow" as const,
+    requestStream: false as const,
+    responseStream: false as const,
+    requestSerialize: (value: RequestWindowRequest): Buffer => Buffer.from(RequestWindowRequest.encode(value).finish()),
+    requestDeserialize: (value: Buffer): RequestWindowRequest => RequestWindowRequest.decode(value),
+    responseSerialize: (value: RequestWindowResponse): Buffer =>
+      Buffer.from(RequestWindowResponse.encode(value).finish()),
+    responseDeserialize: (value: Buffer): RequestWindowResponse => RequestWindowResponse.decode(value),
+  },
+  /** Lifts the holds that policy lets be lifted so, at once and for oneself. An alarm. */
+  breakGlass: {
+    path: "/sallyport.v1.ApprovalsService/BreakGlass" as const,
+    requestStream: false as const,
+    responseStream: false as const,
+    requestSerialize: (value: BreakGlassRequest): Buffer => Buffer.from(BreakGlassRequest.encode(value).finish()),
+    requestDeserialize: (value: Buffer): BreakGlassRequest => BreakGlassRequest.decode(value),
+    responseSerialize: (value: BreakGlassResponse): Buffer => Buffer.from(BreakGlassResponse.encode(value).finish()),
+    responseDeserialize: (value: Buffer): BreakGlassResponse => BreakGlassResponse.decode(value),
+  },
 } as const;
 
 export interface ApprovalsServiceServer extends UntypedServiceImplementation {
   list: handleUnaryCall<ListApprovalsRequest, ListApprovalsResponse>;
   watch: handleServerStreamingCall<WatchApprovalsRequest, ApprovalState>;
+  /** Grants or refuses; refusing what is granted for a time already ends it. */
   decide: handleUnaryCall<DecideRequest, DecideResponse>;
+  /** Asks that the holds on one's own `connect` be lifted for a time. */
+  requestWindow: handleUnaryCall<RequestWindowRequest, RequestWindowResponse>;
+  /** Lifts the holds that policy lets be lifted so, at once and for oneself. An alarm. */
+  breakGlass: handleUnaryCall<BreakGlassRequest, BreakGlassResponse>;
 }
 
 export interface ApprovalsServiceClient extends Client {
@@ -1891,6 +2388,7 @@ export interface ApprovalsServiceClient extends Client {
     metadata?: Metadata,
     options?: Partial<CallOptions>,
   ): ClientReadableStream<ApprovalState>;
+  /** Grants or refuses; refusing what is granted for a time already ends it. */
   decide(
     request: DecideRequest,
     callback: (error: ServiceError | null, response: DecideResponse) => void,
@@ -1905,6 +2403,38 @@ export interface ApprovalsServiceClient extends Client {
     metadata: Metadata,
     options: Partial<CallOptions>,
     callback: (error: ServiceError | null, response: DecideResponse) => void,
+  ): ClientUnaryCall;
+  /** Asks that the holds on one's own `connect` be lifted for a time. */
+  requestWindow(
+    request: RequestWindowRequest,
+    callback: (error: ServiceError | null, response: RequestWindowResponse) => void,
+  ): ClientUnaryCall;
+  requestWindow(
+    request: RequestWindowRequest,
+    metadata: Metadata,
+    callback: (error: ServiceError | null, response: RequestWindowResponse) => void,
+  ): ClientUnaryCall;
+  requestWindow(
+    request: RequestWindowRequest,
+    metadata: Metadata,
+    options: Partial<CallOptions>,
+    callback: (error: ServiceError | null, response: RequestWindowResponse) => void,
+  ): ClientUnaryCall;
+  /** Lifts the holds that policy lets be lifted so, at once and for oneself. An alarm. */
+  breakGlass(
+    request: BreakGlassRequest,
+    callback: (error: ServiceError | null, response: BreakGlassResponse) => void,
+  ): ClientUnaryCall;
+  breakGlass(
+    request: BreakGlassRequest,
+    metadata: Metadata,
+    callback: (error: ServiceError | null, response: BreakGlassResponse) => void,
+  ): ClientUnaryCall;
+  breakGlass(
+    request: BreakGlassRequest,
+    metadata: Metadata,
+    options: Partial<CallOptions>,
+    callback: (error: ServiceError | null, response: BreakGlassResponse) => void,
   ): ClientUnaryCall;
 }
 

@@ -18,7 +18,7 @@ import {
   tokenKindFromJSON,
   tokenKindToJSON,
 } from "./principal.ts";
-import { Hold } from "./verdict.ts";
+import { AccessWindow, Hold } from "./verdict.ts";
 
 export const protobufPackage = "sallyport.v1";
 
@@ -53,6 +53,7 @@ export interface Event {
     | { $case: "approvalExpired"; value: ApprovalExpired }
     | { $case: "approvalUsed"; value: ApprovalUsed }
     | { $case: "approvalWithdrawn"; value: ApprovalWithdrawn }
+    | { $case: "breakGlassUsed"; value: BreakGlassUsed }
     | { $case: "auditQueried"; value: AuditQueried }
     | { $case: "sessionReplayed"; value: SessionReplayed }
     | { $case: "gapFound"; value: GapFound }
@@ -167,7 +168,11 @@ export interface ApprovalRequested {
   /** why the requester wants it, if said */
   reason: string;
   edge: string;
-  shown: HeldCommand | undefined;
+  shown:
+    | HeldCommand
+    | undefined;
+  /** asked for is a time of access, not one command: session, command, text and digest are empty */
+  window?: AccessWindow | undefined;
 }
 
 export interface ApprovalGranted {
@@ -179,6 +184,8 @@ export interface ApprovalGranted {
   /** every hold has its quorum now */
   complete: boolean;
   comment: string;
+  /** of a window; it begins now when `complete` */
+  window?: AccessWindow | undefined;
 }
 
 export interface ApprovalDenied {
@@ -187,8 +194,10 @@ export interface ApprovalDenied {
   reason: string;
 }
 
+/** Nobody answered in time, or a window has ended. */
 export interface ApprovalExpired {
   approvalId: string;
+  window?: AccessWindow | undefined;
 }
 
 export interface ApprovalUsed {
@@ -198,10 +207,27 @@ export interface ApprovalUsed {
   digest: Buffer;
 }
 
-/** The requester's session ended or the client cancelled while it waited. */
+/** The requester's session ended or the client cancelled while it waited; a window, or broken glass, ended before its time. */
 export interface ApprovalWithdrawn {
   approvalId: string;
   cause: string;
+  window?:
+    | AccessWindow
+    | undefined;
+  /** principal id of whoever took it back; empty: nobody in person */
+  by?: string | undefined;
+}
+
+/** An alarm: somebody lifts holds alone, for a time, and says why. Ends with approval-expired or approval-withdrawn. */
+export interface BreakGlassUsed {
+  approvalId: string;
+  principal: Principal | undefined;
+  window:
+    | AccessWindow
+    | undefined;
+  /** that it lifts */
+  holds: Hold[];
+  reason: string;
 }
 
 export interface AuditQueried {
@@ -323,6 +349,9 @@ export const Event: MessageFns<Event> = {
         break;
       case "approvalWithdrawn":
         ApprovalWithdrawn.encode(message.fact.value, writer.uint32(522).fork()).join();
+        break;
+      case "breakGlassUsed":
+        BreakGlassUsed.encode(message.fact.value, writer.uint32(530).fork()).join();
         break;
       case "auditQueried":
         AuditQueried.encode(message.fact.value, writer.uint32(642).fork()).join();
@@ -541,6 +570,14 @@ export const Event: MessageFns<Event> = {
             message.fact = { $case: "approvalWithdrawn", value: ApprovalWithdrawn.decode(reader, reader.uint32()) };
             continue;
           }
+          case 66: {
+            if (tag !== 530) {
+              break;
+            }
+
+            message.fact = { $case: "breakGlassUsed", value: BreakGlassUsed.decode(reader, reader.uint32()) };
+            continue;
+          }
           case 80: {
             if (tag !== 642) {
               break;
@@ -670,6 +707,10 @@ export const Event: MessageFns<Event> = {
         ? { $case: "approvalWithdrawn", value: ApprovalWithdrawn.fromJSON(object.approvalWithdrawn) }
         : isSet(object.approval_withdrawn)
         ? { $case: "approvalWithdrawn", value: ApprovalWithdrawn.fromJSON(object.approval_withdrawn) }
+        : isSet(object.breakGlassUsed)
+        ? { $case: "breakGlassUsed", value: BreakGlassUsed.fromJSON(object.breakGlassUsed) }
+        : isSet(object.break_glass_used)
+        ? { $case: "breakGlassUsed", value: BreakGlassUsed.fromJSON(object.break_glass_used) }
         : isSet(object.auditQueried)
         ? { $case: "auditQueried", value: AuditQueried.fromJSON(object.auditQueried) }
         : isSet(object.audit_queried)
@@ -747,6 +788,8 @@ export const Event: MessageFns<Event> = {
       obj.approvalUsed = ApprovalUsed.toJSON(message.fact.value);
     } else if (message.fact?.$case === "approvalWithdrawn") {
       obj.approvalWithdrawn = ApprovalWithdrawn.toJSON(message.fact.value);
+    } else if (message.fact?.$case === "breakGlassUsed") {
+      obj.breakGlassUsed = BreakGlassUsed.toJSON(message.fact.value);
     } else if (message.fact?.$case === "auditQueried") {
       obj.auditQueried = AuditQueried.toJSON(message.fact.value);
     } else if (message.fact?.$case === "sessionReplayed") {
@@ -864,6 +907,12 @@ export const Event: MessageFns<Event> = {
       case "approvalWithdrawn": {
         if (object.fact?.value !== undefined && object.fact?.value !== null) {
           message.fact = { $case: "approvalWithdrawn", value: ApprovalWithdrawn.fromPartial(object.fact.value) };
+        }
+        break;
+      }
+      case "breakGlassUsed": {
+        if (object.fact?.value !== undefined && object.fact?.value !== null) {
+          message.fact = { $case: "breakGlassUsed", value: BreakGlassUsed.fromPartial(object.fact.value) };
         }
         break;
       }
@@ -2260,6 +2309,7 @@ function createBaseApprovalRequested(): ApprovalRequested {
     reason: "",
     edge: "",
     shown: undefined,
+    window: undefined,
   };
 }
 
@@ -2309,6 +2359,9 @@ export const ApprovalRequested: MessageFns<ApprovalRequested> = {
     }
     if (message.shown !== undefined) {
       HeldCommand.encode(message.shown, writer.uint32(122).fork()).join();
+    }
+    if (message.window !== undefined) {
+      AccessWindow.encode(message.window, writer.uint32(130).fork()).join();
     }
     return writer;
   },
@@ -2446,6 +2499,14 @@ export const ApprovalRequested: MessageFns<ApprovalRequested> = {
             message.shown = HeldCommand.decode(reader, reader.uint32());
             continue;
           }
+          case 16: {
+            if (tag !== 130) {
+              break;
+            }
+
+            message.window = AccessWindow.decode(reader, reader.uint32());
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -2491,6 +2552,7 @@ export const ApprovalRequested: MessageFns<ApprovalRequested> = {
       reason: isSet(object.reason) ? globalThis.String(object.reason) : "",
       edge: isSet(object.edge) ? globalThis.String(object.edge) : "",
       shown: isSet(object.shown) ? HeldCommand.fromJSON(object.shown) : undefined,
+      window: isSet(object.window) ? AccessWindow.fromJSON(object.window) : undefined,
     };
   },
 
@@ -2541,6 +2603,9 @@ export const ApprovalRequested: MessageFns<ApprovalRequested> = {
     if (message.shown !== undefined) {
       obj.shown = HeldCommand.toJSON(message.shown);
     }
+    if (message.window !== undefined) {
+      obj.window = AccessWindow.toJSON(message.window);
+    }
     return obj;
   },
 
@@ -2568,12 +2633,15 @@ export const ApprovalRequested: MessageFns<ApprovalRequested> = {
     message.shown = (object.shown !== undefined && object.shown !== null)
       ? HeldCommand.fromPartial(object.shown)
       : undefined;
+    message.window = (object.window !== undefined && object.window !== null)
+      ? AccessWindow.fromPartial(object.window)
+      : undefined;
     return message;
   },
 };
 
 function createBaseApprovalGranted(): ApprovalGranted {
-  return { approvalId: "", approver: "", policyIds: [], complete: false, comment: "" };
+  return { approvalId: "", approver: "", policyIds: [], complete: false, comment: "", window: undefined };
 }
 
 export const ApprovalGranted: MessageFns<ApprovalGranted> = {
@@ -2592,6 +2660,9 @@ export const ApprovalGranted: MessageFns<ApprovalGranted> = {
     }
     if (message.comment !== "") {
       writer.uint32(42).string(message.comment);
+    }
+    if (message.window !== undefined) {
+      AccessWindow.encode(message.window, writer.uint32(50).fork()).join();
     }
     return writer;
   },
@@ -2649,6 +2720,14 @@ export const ApprovalGranted: MessageFns<ApprovalGranted> = {
             message.comment = reader.string();
             continue;
           }
+          case 6: {
+            if (tag !== 50) {
+              break;
+            }
+
+            message.window = AccessWindow.decode(reader, reader.uint32());
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -2676,6 +2755,7 @@ export const ApprovalGranted: MessageFns<ApprovalGranted> = {
         : [],
       complete: isSet(object.complete) ? globalThis.Boolean(object.complete) : false,
       comment: isSet(object.comment) ? globalThis.String(object.comment) : "",
+      window: isSet(object.window) ? AccessWindow.fromJSON(object.window) : undefined,
     };
   },
 
@@ -2696,6 +2776,9 @@ export const ApprovalGranted: MessageFns<ApprovalGranted> = {
     if (message.comment !== "") {
       obj.comment = message.comment;
     }
+    if (message.window !== undefined) {
+      obj.window = AccessWindow.toJSON(message.window);
+    }
     return obj;
   },
 
@@ -2709,6 +2792,9 @@ export const ApprovalGranted: MessageFns<ApprovalGranted> = {
     message.policyIds = object.policyIds?.map((e) => e) || [];
     message.complete = object.complete ?? false;
     message.comment = object.comment ?? "";
+    message.window = (object.window !== undefined && object.window !== null)
+      ? AccessWindow.fromPartial(object.window)
+      : undefined;
     return message;
   },
 };
@@ -2819,13 +2905,16 @@ export const ApprovalDenied: MessageFns<ApprovalDenied> = {
 };
 
 function createBaseApprovalExpired(): ApprovalExpired {
-  return { approvalId: "" };
+  return { approvalId: "", window: undefined };
 }
 
 export const ApprovalExpired: MessageFns<ApprovalExpired> = {
   encode(message: ApprovalExpired, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
     if (message.approvalId !== "") {
       writer.uint32(10).string(message.approvalId);
+    }
+    if (message.window !== undefined) {
+      AccessWindow.encode(message.window, writer.uint32(18).fork()).join();
     }
     return writer;
   },
@@ -2851,6 +2940,14 @@ export const ApprovalExpired: MessageFns<ApprovalExpired> = {
             message.approvalId = reader.string();
             continue;
           }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.window = AccessWindow.decode(reader, reader.uint32());
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -2870,6 +2967,7 @@ export const ApprovalExpired: MessageFns<ApprovalExpired> = {
         : isSet(object.approval_id)
         ? globalThis.String(object.approval_id)
         : "",
+      window: isSet(object.window) ? AccessWindow.fromJSON(object.window) : undefined,
     };
   },
 
@@ -2877,6 +2975,9 @@ export const ApprovalExpired: MessageFns<ApprovalExpired> = {
     const obj: any = {};
     if (message.approvalId !== "") {
       obj.approvalId = message.approvalId;
+    }
+    if (message.window !== undefined) {
+      obj.window = AccessWindow.toJSON(message.window);
     }
     return obj;
   },
@@ -2887,6 +2988,9 @@ export const ApprovalExpired: MessageFns<ApprovalExpired> = {
   fromPartial(object: DeepPartial<ApprovalExpired>): ApprovalExpired {
     const message = createBaseApprovalExpired();
     message.approvalId = object.approvalId ?? "";
+    message.window = (object.window !== undefined && object.window !== null)
+      ? AccessWindow.fromPartial(object.window)
+      : undefined;
     return message;
   },
 };
@@ -3017,7 +3121,7 @@ export const ApprovalUsed: MessageFns<ApprovalUsed> = {
 };
 
 function createBaseApprovalWithdrawn(): ApprovalWithdrawn {
-  return { approvalId: "", cause: "" };
+  return { approvalId: "", cause: "", window: undefined, by: undefined };
 }
 
 export const ApprovalWithdrawn: MessageFns<ApprovalWithdrawn> = {
@@ -3027,6 +3131,12 @@ export const ApprovalWithdrawn: MessageFns<ApprovalWithdrawn> = {
     }
     if (message.cause !== "") {
       writer.uint32(18).string(message.cause);
+    }
+    if (message.window !== undefined) {
+      AccessWindow.encode(message.window, writer.uint32(26).fork()).join();
+    }
+    if (message.by !== undefined) {
+      writer.uint32(34).string(message.by);
     }
     return writer;
   },
@@ -3060,6 +3170,22 @@ export const ApprovalWithdrawn: MessageFns<ApprovalWithdrawn> = {
             message.cause = reader.string();
             continue;
           }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.window = AccessWindow.decode(reader, reader.uint32());
+            continue;
+          }
+          case 4: {
+            if (tag !== 34) {
+              break;
+            }
+
+            message.by = reader.string();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -3080,6 +3206,8 @@ export const ApprovalWithdrawn: MessageFns<ApprovalWithdrawn> = {
         ? globalThis.String(object.approval_id)
         : "",
       cause: isSet(object.cause) ? globalThis.String(object.cause) : "",
+      window: isSet(object.window) ? AccessWindow.fromJSON(object.window) : undefined,
+      by: isSet(object.by) ? globalThis.String(object.by) : undefined,
     };
   },
 
@@ -3091,6 +3219,12 @@ export const ApprovalWithdrawn: MessageFns<ApprovalWithdrawn> = {
     if (message.cause !== "") {
       obj.cause = message.cause;
     }
+    if (message.window !== undefined) {
+      obj.window = AccessWindow.toJSON(message.window);
+    }
+    if (message.by !== undefined) {
+      obj.by = message.by;
+    }
     return obj;
   },
 
@@ -3101,6 +3235,151 @@ export const ApprovalWithdrawn: MessageFns<ApprovalWithdrawn> = {
     const message = createBaseApprovalWithdrawn();
     message.approvalId = object.approvalId ?? "";
     message.cause = object.cause ?? "";
+    message.window = (object.window !== undefined && object.window !== null)
+      ? AccessWindow.fromPartial(object.window)
+      : undefined;
+    message.by = object.by ?? undefined;
+    return message;
+  },
+};
+
+function createBaseBreakGlassUsed(): BreakGlassUsed {
+  return { approvalId: "", principal: undefined, window: undefined, holds: [], reason: "" };
+}
+
+export const BreakGlassUsed: MessageFns<BreakGlassUsed> = {
+  encode(message: BreakGlassUsed, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.approvalId !== "") {
+      writer.uint32(10).string(message.approvalId);
+    }
+    if (message.principal !== undefined) {
+      Principal.encode(message.principal, writer.uint32(18).fork()).join();
+    }
+    if (message.window !== undefined) {
+      AccessWindow.encode(message.window, writer.uint32(26).fork()).join();
+    }
+    for (const v of message.holds) {
+      Hold.encode(v!, writer.uint32(34).fork()).join();
+    }
+    if (message.reason !== "") {
+      writer.uint32(42).string(message.reason);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): BreakGlassUsed {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseBreakGlassUsed();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.approvalId = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.principal = Principal.decode(reader, reader.uint32());
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.window = AccessWindow.decode(reader, reader.uint32());
+            continue;
+          }
+          case 4: {
+            if (tag !== 34) {
+              break;
+            }
+
+            message.holds.push(Hold.decode(reader, reader.uint32()));
+            continue;
+          }
+          case 5: {
+            if (tag !== 42) {
+              break;
+            }
+
+            message.reason = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): BreakGlassUsed {
+    return {
+      approvalId: isSet(object.approvalId)
+        ? globalThis.String(object.approvalId)
+        : isSet(object.approval_id)
+        ? globalThis.String(object.approval_id)
+        : "",
+      principal: isSet(object.principal) ? Principal.fromJSON(object.principal) : undefined,
+      window: isSet(object.window) ? AccessWindow.fromJSON(object.window) : undefined,
+      holds: globalThis.Array.isArray(object?.holds) ? object.holds.map((e: any) => Hold.fromJSON(e)) : [],
+      reason: isSet(object.reason) ? globalThis.String(object.reason) : "",
+    };
+  },
+
+  toJSON(message: BreakGlassUsed): unknown {
+    const obj: any = {};
+    if (message.approvalId !== "") {
+      obj.approvalId = message.approvalId;
+    }
+    if (message.principal !== undefined) {
+      obj.principal = Principal.toJSON(message.principal);
+    }
+    if (message.window !== undefined) {
+      obj.window = AccessWindow.toJSON(message.window);
+    }
+    if (message.holds?.length) {
+      obj.holds = message.holds.map((e) => Hold.toJSON(e));
+    }
+    if (message.reason !== "") {
+      obj.reason = message.reason;
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<BreakGlassUsed>): BreakGlassUsed {
+    return BreakGlassUsed.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<BreakGlassUsed>): BreakGlassUsed {
+    const message = createBaseBreakGlassUsed();
+    message.approvalId = object.approvalId ?? "";
+    message.principal = (object.principal !== undefined && object.principal !== null)
+      ? Principal.fromPartial(object.principal)
+      : undefined;
+    message.window = (object.window !== undefined && object.window !== null)
+      ? AccessWindow.fromPartial(object.window)
+      : undefined;
+    message.holds = object.holds?.map((e) => Hold.fromPartial(e)) || [];
+    message.reason = object.reason ?? "";
     return message;
   },
 };

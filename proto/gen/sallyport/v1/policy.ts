@@ -22,7 +22,7 @@ import {
 } from "@grpc/grpc-js";
 import { Configuration } from "./catalog_model.ts";
 import { Principal } from "./principal.ts";
-import { NamedStatement, SignedVerdict } from "./verdict.ts";
+import { Hold, NamedStatement, SignedVerdict } from "./verdict.ts";
 
 export const protobufPackage = "sallyport.v1";
 
@@ -36,6 +36,27 @@ export interface SessionContext {
   clientAddress: string;
   openedAtMs: number;
   edge: string;
+  /** what the edge has counted; absent: nothing yet */
+  counts?: SessionCounts | undefined;
+}
+
+/** `_hour`: of the principal on this connection, in all sessions and at all edges, within the last hour. */
+export interface SessionCounts {
+  /** that clients were given */
+  rows: number;
+  rowsHour: number;
+  /** commands that were let through with `CommandFacts.probed_classes` */
+  probes: number;
+  probesHour: number;
+  /** of the limits that have been met */
+  limits: RowCount[];
+}
+
+/** Rows that counted for one policy's limit. */
+export interface RowCount {
+  policyId: string;
+  session: number;
+  hour: number;
 }
 
 export interface CheckRequest {
@@ -104,6 +125,8 @@ export interface AuthorizeRequest {
    * every connection, and of what belongs to none
    */
   connection: string;
+  /** for `connect` and `break-glass`: as a session from there would be decided; absent: nothing is known of one */
+  session?: SessionContext | undefined;
 }
 
 export interface AuthorizeResponse {
@@ -112,6 +135,16 @@ export interface AuthorizeResponse {
   determining: string[];
   /** for action `reveal` with an empty resource: every class the principal may see */
   revealedClasses: string[];
+  /** for `connect` and `break-glass` with a session */
+  access?: AccessTerms | undefined;
+}
+
+/** What access for a time would lift. */
+export interface AccessTerms {
+  /** for `connect`: what holds it, lifted now or not. For `break-glass`: what whoever breaks glass lifts */
+  holds: Hold[];
+  /** that is meant: the session's, or the connection's own */
+  database: string;
 }
 
 export interface ValidateRequest {
@@ -139,6 +172,7 @@ function createBaseSessionContext(): SessionContext {
     clientAddress: "",
     openedAtMs: 0,
     edge: "",
+    counts: undefined,
   };
 }
 
@@ -164,6 +198,9 @@ export const SessionContext: MessageFns<SessionContext> = {
     }
     if (message.edge !== "") {
       writer.uint32(58).string(message.edge);
+    }
+    if (message.counts !== undefined) {
+      SessionCounts.encode(message.counts, writer.uint32(66).fork()).join();
     }
     return writer;
   },
@@ -237,6 +274,14 @@ export const SessionContext: MessageFns<SessionContext> = {
             message.edge = reader.string();
             continue;
           }
+          case 8: {
+            if (tag !== 66) {
+              break;
+            }
+
+            message.counts = SessionCounts.decode(reader, reader.uint32());
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -270,6 +315,7 @@ export const SessionContext: MessageFns<SessionContext> = {
         ? globalThis.Number(object.opened_at_ms)
         : 0,
       edge: isSet(object.edge) ? globalThis.String(object.edge) : "",
+      counts: isSet(object.counts) ? SessionCounts.fromJSON(object.counts) : undefined,
     };
   },
 
@@ -296,6 +342,9 @@ export const SessionContext: MessageFns<SessionContext> = {
     if (message.edge !== "") {
       obj.edge = message.edge;
     }
+    if (message.counts !== undefined) {
+      obj.counts = SessionCounts.toJSON(message.counts);
+    }
     return obj;
   },
 
@@ -313,6 +362,257 @@ export const SessionContext: MessageFns<SessionContext> = {
     message.clientAddress = object.clientAddress ?? "";
     message.openedAtMs = object.openedAtMs ?? 0;
     message.edge = object.edge ?? "";
+    message.counts = (object.counts !== undefined && object.counts !== null)
+      ? SessionCounts.fromPartial(object.counts)
+      : undefined;
+    return message;
+  },
+};
+
+function createBaseSessionCounts(): SessionCounts {
+  return { rows: 0, rowsHour: 0, probes: 0, probesHour: 0, limits: [] };
+}
+
+export const SessionCounts: MessageFns<SessionCounts> = {
+  encode(message: SessionCounts, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.rows !== 0) {
+      writer.uint32(8).uint64(message.rows);
+    }
+    if (message.rowsHour !== 0) {
+      writer.uint32(16).uint64(message.rowsHour);
+    }
+    if (message.probes !== 0) {
+      writer.uint32(24).uint64(message.probes);
+    }
+    if (message.probesHour !== 0) {
+      writer.uint32(32).uint64(message.probesHour);
+    }
+    for (const v of message.limits) {
+      RowCount.encode(v!, writer.uint32(42).fork()).join();
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): SessionCounts {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseSessionCounts();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 8) {
+              break;
+            }
+
+            message.rows = longToNumber(reader.uint64());
+            continue;
+          }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.rowsHour = longToNumber(reader.uint64());
+            continue;
+          }
+          case 3: {
+            if (tag !== 24) {
+              break;
+            }
+
+            message.probes = longToNumber(reader.uint64());
+            continue;
+          }
+          case 4: {
+            if (tag !== 32) {
+              break;
+            }
+
+            message.probesHour = longToNumber(reader.uint64());
+            continue;
+          }
+          case 5: {
+            if (tag !== 42) {
+              break;
+            }
+
+            message.limits.push(RowCount.decode(reader, reader.uint32()));
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): SessionCounts {
+    return {
+      rows: isSet(object.rows) ? globalThis.Number(object.rows) : 0,
+      rowsHour: isSet(object.rowsHour)
+        ? globalThis.Number(object.rowsHour)
+        : isSet(object.rows_hour)
+        ? globalThis.Number(object.rows_hour)
+        : 0,
+      probes: isSet(object.probes) ? globalThis.Number(object.probes) : 0,
+      probesHour: isSet(object.probesHour)
+        ? globalThis.Number(object.probesHour)
+        : isSet(object.probes_hour)
+        ? globalThis.Number(object.probes_hour)
+        : 0,
+      limits: globalThis.Array.isArray(object?.limits)
+        ? object.limits.map((e: any) => RowCount.fromJSON(e))
+        : [],
+    };
+  },
+
+  toJSON(message: SessionCounts): unknown {
+    const obj: any = {};
+    if (message.rows !== 0) {
+      obj.rows = Math.round(message.rows);
+    }
+    if (message.rowsHour !== 0) {
+      obj.rowsHour = Math.round(message.rowsHour);
+    }
+    if (message.probes !== 0) {
+      obj.probes = Math.round(message.probes);
+    }
+    if (message.probesHour !== 0) {
+      obj.probesHour = Math.round(message.probesHour);
+    }
+    if (message.limits?.length) {
+      obj.limits = message.limits.map((e) => RowCount.toJSON(e));
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<SessionCounts>): SessionCounts {
+    return SessionCounts.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<SessionCounts>): SessionCounts {
+    const message = createBaseSessionCounts();
+    message.rows = object.rows ?? 0;
+    message.rowsHour = object.rowsHour ?? 0;
+    message.probes = object.probes ?? 0;
+    message.probesHour = object.probesHour ?? 0;
+    message.limits = object.limits?.map((e) => RowCount.fromPartial(e)) || [];
+    return message;
+  },
+};
+
+function createBaseRowCount(): RowCount {
+  return { policyId: "", session: 0, hour: 0 };
+}
+
+export const RowCount: MessageFns<RowCount> = {
+  encode(message: RowCount, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.policyId !== "") {
+      writer.uint32(10).string(message.policyId);
+    }
+    if (message.session !== 0) {
+      writer.uint32(16).uint64(message.session);
+    }
+    if (message.hour !== 0) {
+      writer.uint32(24).uint64(message.hour);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): RowCount {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseRowCount();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.policyId = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.session = longToNumber(reader.uint64());
+            continue;
+          }
+          case 3: {
+            if (tag !== 24) {
+              break;
+            }
+
+            message.hour = longToNumber(reader.uint64());
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): RowCount {
+    return {
+      policyId: isSet(object.policyId)
+        ? globalThis.String(object.policyId)
+        : isSet(object.policy_id)
+        ? globalThis.String(object.policy_id)
+        : "",
+      session: isSet(object.session) ? globalThis.Number(object.session) : 0,
+      hour: isSet(object.hour) ? globalThis.Number(object.hour) : 0,
+    };
+  },
+
+  toJSON(message: RowCount): unknown {
+    const obj: any = {};
+    if (message.policyId !== "") {
+      obj.policyId = message.policyId;
+    }
+    if (message.session !== 0) {
+      obj.session = Math.round(message.session);
+    }
+    if (message.hour !== 0) {
+      obj.hour = Math.round(message.hour);
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<RowCount>): RowCount {
+    return RowCount.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<RowCount>): RowCount {
+    const message = createBaseRowCount();
+    message.policyId = object.policyId ?? "";
+    message.session = object.session ?? 0;
+    message.hour = object.hour ?? 0;
     return message;
   },
 };
@@ -1015,7 +1315,7 @@ export const CheckResponse: MessageFns<CheckResponse> = {
 };
 
 function createBaseAuthorizeRequest(): AuthorizeRequest {
-  return { principal: undefined, action: "", resource: "", connection: "" };
+  return { principal: undefined, action: "", resource: "", connection: "", session: undefined };
 }
 
 export const AuthorizeRequest: MessageFns<AuthorizeRequest> = {
@@ -1031,6 +1331,9 @@ export const AuthorizeRequest: MessageFns<AuthorizeRequest> = {
     }
     if (message.connection !== "") {
       writer.uint32(34).string(message.connection);
+    }
+    if (message.session !== undefined) {
+      SessionContext.encode(message.session, writer.uint32(42).fork()).join();
     }
     return writer;
   },
@@ -1080,6 +1383,14 @@ export const AuthorizeRequest: MessageFns<AuthorizeRequest> = {
             message.connection = reader.string();
             continue;
           }
+          case 5: {
+            if (tag !== 42) {
+              break;
+            }
+
+            message.session = SessionContext.decode(reader, reader.uint32());
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -1098,6 +1409,7 @@ export const AuthorizeRequest: MessageFns<AuthorizeRequest> = {
       action: isSet(object.action) ? globalThis.String(object.action) : "",
       resource: isSet(object.resource) ? globalThis.String(object.resource) : "",
       connection: isSet(object.connection) ? globalThis.String(object.connection) : "",
+      session: isSet(object.session) ? SessionContext.fromJSON(object.session) : undefined,
     };
   },
 
@@ -1115,6 +1427,9 @@ export const AuthorizeRequest: MessageFns<AuthorizeRequest> = {
     if (message.connection !== "") {
       obj.connection = message.connection;
     }
+    if (message.session !== undefined) {
+      obj.session = SessionContext.toJSON(message.session);
+    }
     return obj;
   },
 
@@ -1129,12 +1444,15 @@ export const AuthorizeRequest: MessageFns<AuthorizeRequest> = {
     message.action = object.action ?? "";
     message.resource = object.resource ?? "";
     message.connection = object.connection ?? "";
+    message.session = (object.session !== undefined && object.session !== null)
+      ? SessionContext.fromPartial(object.session)
+      : undefined;
     return message;
   },
 };
 
 function createBaseAuthorizeResponse(): AuthorizeResponse {
-  return { allowed: false, message: "", determining: [], revealedClasses: [] };
+  return { allowed: false, message: "", determining: [], revealedClasses: [], access: undefined };
 }
 
 export const AuthorizeResponse: MessageFns<AuthorizeResponse> = {
@@ -1150,6 +1468,9 @@ export const AuthorizeResponse: MessageFns<AuthorizeResponse> = {
     }
     for (const v of message.revealedClasses) {
       writer.uint32(34).string(v!);
+    }
+    if (message.access !== undefined) {
+      AccessTerms.encode(message.access, writer.uint32(42).fork()).join();
     }
     return writer;
   },
@@ -1199,6 +1520,14 @@ export const AuthorizeResponse: MessageFns<AuthorizeResponse> = {
             message.revealedClasses.push(reader.string());
             continue;
           }
+          case 5: {
+            if (tag !== 42) {
+              break;
+            }
+
+            message.access = AccessTerms.decode(reader, reader.uint32());
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -1223,6 +1552,7 @@ export const AuthorizeResponse: MessageFns<AuthorizeResponse> = {
         : globalThis.Array.isArray(object?.revealed_classes)
         ? object.revealed_classes.map((e: any) => globalThis.String(e))
         : [],
+      access: isSet(object.access) ? AccessTerms.fromJSON(object.access) : undefined,
     };
   },
 
@@ -1240,6 +1570,9 @@ export const AuthorizeResponse: MessageFns<AuthorizeResponse> = {
     if (message.revealedClasses?.length) {
       obj.revealedClasses = message.revealedClasses;
     }
+    if (message.access !== undefined) {
+      obj.access = AccessTerms.toJSON(message.access);
+    }
     return obj;
   },
 
@@ -1252,6 +1585,94 @@ export const AuthorizeResponse: MessageFns<AuthorizeResponse> = {
     message.message = object.message ?? "";
     message.determining = object.determining?.map((e) => e) || [];
     message.revealedClasses = object.revealedClasses?.map((e) => e) || [];
+    message.access = (object.access !== undefined && object.access !== null)
+      ? AccessTerms.fromPartial(object.access)
+      : undefined;
+    return message;
+  },
+};
+
+function createBaseAccessTerms(): AccessTerms {
+  return { holds: [], database: "" };
+}
+
+export const AccessTerms: MessageFns<AccessTerms> = {
+  encode(message: AccessTerms, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    for (const v of message.holds) {
+      Hold.encode(v!, writer.uint32(10).fork()).join();
+    }
+    if (message.database !== "") {
+      writer.uint32(18).string(message.database);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): AccessTerms {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseAccessTerms();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.holds.push(Hold.decode(reader, reader.uint32()));
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.database = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): AccessTerms {
+    return {
+      holds: globalThis.Array.isArray(object?.holds) ? object.holds.map((e: any) => Hold.fromJSON(e)) : [],
+      database: isSet(object.database) ? globalThis.String(object.database) : "",
+    };
+  },
+
+  toJSON(message: AccessTerms): unknown {
+    const obj: any = {};
+    if (message.holds?.length) {
+      obj.holds = message.holds.map((e) => Hold.toJSON(e));
+    }
+    if (message.database !== "") {
+      obj.database = message.database;
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<AccessTerms>): AccessTerms {
+    return AccessTerms.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<AccessTerms>): AccessTerms {
+    const message = createBaseAccessTerms();
+    message.holds = object.holds?.map((e) => Hold.fromPartial(e)) || [];
+    message.database = object.database ?? "";
     return message;
   },
 };

@@ -221,6 +221,92 @@ export interface Hold {
   quorum: number;
   withinSeconds: number;
   message: string;
+  /** `@window`: it is lifted for a time, the longest that may be asked for; absent: for one command */
+  windowSeconds?:
+    | number
+    | undefined;
+  /** `@break_glass`: whoever may break glass lifts it alone, so long at most; absent: nobody does */
+  breakGlassSeconds?: number | undefined;
+}
+
+/** Access for a time: of exactly this principal, on this connection and database. */
+export interface AccessWindow {
+  principalId: string;
+  connection: string;
+  database: string;
+  /** as long as was asked for, from when it was granted */
+  seconds: number;
+  /** ms since 1970; 0: not granted */
+  untilMs: number;
+}
+
+/** A forbid with `@rows`: the command may run, and the edge lets no more than so many rows through. */
+export interface RowLimit {
+  /** `@id` */
+  policyId: string;
+  maxRows: number;
+  per: RowLimit_Per;
+  message: string;
+  /** `@approval`: once it is used up, a command is decided anew before it runs, and held */
+  holds: boolean;
+}
+
+/** what is counted together: only rows of results that the policy concerned */
+export const RowLimit_Per = {
+  PER_UNSPECIFIED: 0,
+  /** PER_RESULT - one result, a cursor from its declaration on */
+  PER_RESULT: 1,
+  PER_SESSION: 2,
+  /** PER_HOUR - the last hour, of the principal on the connection, over all sessions and edges */
+  PER_HOUR: 3,
+  UNRECOGNIZED: -1,
+} as const;
+
+export type RowLimit_Per = typeof RowLimit_Per[keyof typeof RowLimit_Per];
+
+export namespace RowLimit_Per {
+  export type PER_UNSPECIFIED = typeof RowLimit_Per.PER_UNSPECIFIED;
+  export type PER_RESULT = typeof RowLimit_Per.PER_RESULT;
+  export type PER_SESSION = typeof RowLimit_Per.PER_SESSION;
+  export type PER_HOUR = typeof RowLimit_Per.PER_HOUR;
+  export type UNRECOGNIZED = typeof RowLimit_Per.UNRECOGNIZED;
+}
+
+export function rowLimit_PerFromJSON(object: any): RowLimit_Per {
+  switch (object) {
+    case 0:
+    case "PER_UNSPECIFIED":
+      return RowLimit_Per.PER_UNSPECIFIED;
+    case 1:
+    case "PER_RESULT":
+      return RowLimit_Per.PER_RESULT;
+    case 2:
+    case "PER_SESSION":
+      return RowLimit_Per.PER_SESSION;
+    case 3:
+    case "PER_HOUR":
+      return RowLimit_Per.PER_HOUR;
+    case -1:
+    case "UNRECOGNIZED":
+    default:
+      return RowLimit_Per.UNRECOGNIZED;
+  }
+}
+
+export function rowLimit_PerToJSON(object: RowLimit_Per): string {
+  switch (object) {
+    case RowLimit_Per.PER_UNSPECIFIED:
+      return "PER_UNSPECIFIED";
+    case RowLimit_Per.PER_RESULT:
+      return "PER_RESULT";
+    case RowLimit_Per.PER_SESSION:
+      return "PER_SESSION";
+    case RowLimit_Per.PER_HOUR:
+      return "PER_HOUR";
+    case RowLimit_Per.UNRECOGNIZED:
+    default:
+      return "UNRECOGNIZED";
+  }
 }
 
 /** A relation that a command names. An unqualified name yields one entry for every relation it could mean. */
@@ -487,6 +573,8 @@ export interface Verdict {
    * command? If not, an edge logs in to the target with the connection's `read_role`
    */
   mayWrite: boolean;
+  /** of a command that may go ahead: how many rows of it the client gets at most */
+  limits: RowLimit[];
 }
 
 /** A verdict as its issuer signed it: HMAC-SHA-256 over exactly these bytes. */
@@ -498,7 +586,15 @@ export interface SignedVerdict {
 }
 
 function createBaseHold(): Hold {
-  return { policyId: "", group: "", quorum: 0, withinSeconds: 0, message: "" };
+  return {
+    policyId: "",
+    group: "",
+    quorum: 0,
+    withinSeconds: 0,
+    message: "",
+    windowSeconds: undefined,
+    breakGlassSeconds: undefined,
+  };
 }
 
 export const Hold: MessageFns<Hold> = {
@@ -517,6 +613,12 @@ export const Hold: MessageFns<Hold> = {
     }
     if (message.message !== "") {
       writer.uint32(42).string(message.message);
+    }
+    if (message.windowSeconds !== undefined) {
+      writer.uint32(48).uint32(message.windowSeconds);
+    }
+    if (message.breakGlassSeconds !== undefined) {
+      writer.uint32(56).uint32(message.breakGlassSeconds);
     }
     return writer;
   },
@@ -574,6 +676,22 @@ export const Hold: MessageFns<Hold> = {
             message.message = reader.string();
             continue;
           }
+          case 6: {
+            if (tag !== 48) {
+              break;
+            }
+
+            message.windowSeconds = reader.uint32();
+            continue;
+          }
+          case 7: {
+            if (tag !== 56) {
+              break;
+            }
+
+            message.breakGlassSeconds = reader.uint32();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -601,6 +719,16 @@ export const Hold: MessageFns<Hold> = {
         ? globalThis.Number(object.within_seconds)
         : 0,
       message: isSet(object.message) ? globalThis.String(object.message) : "",
+      windowSeconds: isSet(object.windowSeconds)
+        ? globalThis.Number(object.windowSeconds)
+        : isSet(object.window_seconds)
+        ? globalThis.Number(object.window_seconds)
+        : undefined,
+      breakGlassSeconds: isSet(object.breakGlassSeconds)
+        ? globalThis.Number(object.breakGlassSeconds)
+        : isSet(object.break_glass_seconds)
+        ? globalThis.Number(object.break_glass_seconds)
+        : undefined,
     };
   },
 
@@ -621,6 +749,12 @@ export const Hold: MessageFns<Hold> = {
     if (message.message !== "") {
       obj.message = message.message;
     }
+    if (message.windowSeconds !== undefined) {
+      obj.windowSeconds = Math.round(message.windowSeconds);
+    }
+    if (message.breakGlassSeconds !== undefined) {
+      obj.breakGlassSeconds = Math.round(message.breakGlassSeconds);
+    }
     return obj;
   },
 
@@ -634,6 +768,290 @@ export const Hold: MessageFns<Hold> = {
     message.quorum = object.quorum ?? 0;
     message.withinSeconds = object.withinSeconds ?? 0;
     message.message = object.message ?? "";
+    message.windowSeconds = object.windowSeconds ?? undefined;
+    message.breakGlassSeconds = object.breakGlassSeconds ?? undefined;
+    return message;
+  },
+};
+
+function createBaseAccessWindow(): AccessWindow {
+  return { principalId: "", connection: "", database: "", seconds: 0, untilMs: 0 };
+}
+
+export const AccessWindow: MessageFns<AccessWindow> = {
+  encode(message: AccessWindow, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.principalId !== "") {
+      writer.uint32(10).string(message.principalId);
+    }
+    if (message.connection !== "") {
+      writer.uint32(18).string(message.connection);
+    }
+    if (message.database !== "") {
+      writer.uint32(26).string(message.database);
+    }
+    if (message.seconds !== 0) {
+      writer.uint32(32).uint32(message.seconds);
+    }
+    if (message.untilMs !== 0) {
+      writer.uint32(40).int64(message.untilMs);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): AccessWindow {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseAccessWindow();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.principalId = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.connection = reader.string();
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.database = reader.string();
+            continue;
+          }
+          case 4: {
+            if (tag !== 32) {
+              break;
+            }
+
+            message.seconds = reader.uint32();
+            continue;
+          }
+          case 5: {
+            if (tag !== 40) {
+              break;
+            }
+
+            message.untilMs = longToNumber(reader.int64());
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): AccessWindow {
+    return {
+      principalId: isSet(object.principalId)
+        ? globalThis.String(object.principalId)
+        : isSet(object.principal_id)
+        ? globalThis.String(object.principal_id)
+        : "",
+      connection: isSet(object.connection) ? globalThis.String(object.connection) : "",
+      database: isSet(object.database) ? globalThis.String(object.database) : "",
+      seconds: isSet(object.seconds) ? globalThis.Number(object.seconds) : 0,
+      untilMs: isSet(object.untilMs)
+        ? globalThis.Number(object.untilMs)
+        : isSet(object.until_ms)
+        ? globalThis.Number(object.until_ms)
+        : 0,
+    };
+  },
+
+  toJSON(message: AccessWindow): unknown {
+    const obj: any = {};
+    if (message.principalId !== "") {
+      obj.principalId = message.principalId;
+    }
+    if (message.connection !== "") {
+      obj.connection = message.connection;
+    }
+    if (message.database !== "") {
+      obj.database = message.database;
+    }
+    if (message.seconds !== 0) {
+      obj.seconds = Math.round(message.seconds);
+    }
+    if (message.untilMs !== 0) {
+      obj.untilMs = Math.round(message.untilMs);
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<AccessWindow>): AccessWindow {
+    return AccessWindow.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<AccessWindow>): AccessWindow {
+    const message = createBaseAccessWindow();
+    message.principalId = object.principalId ?? "";
+    message.connection = object.connection ?? "";
+    message.database = object.database ?? "";
+    message.seconds = object.seconds ?? 0;
+    message.untilMs = object.untilMs ?? 0;
+    return message;
+  },
+};
+
+function createBaseRowLimit(): RowLimit {
+  return { policyId: "", maxRows: 0, per: 0, message: "", holds: false };
+}
+
+export const RowLimit: MessageFns<RowLimit> = {
+  encode(message: RowLimit, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.policyId !== "") {
+      writer.uint32(10).string(message.policyId);
+    }
+    if (message.maxRows !== 0) {
+      writer.uint32(16).uint64(message.maxRows);
+    }
+    if (message.per !== 0) {
+      writer.uint32(24).int32(message.per);
+    }
+    if (message.message !== "") {
+      writer.uint32(34).string(message.message);
+    }
+    if (message.holds !== false) {
+      writer.uint32(40).bool(message.holds);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): RowLimit {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseRowLimit();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.policyId = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.maxRows = longToNumber(reader.uint64());
+            continue;
+          }
+          case 3: {
+            if (tag !== 24) {
+              break;
+            }
+
+            message.per = reader.int32() as any;
+            continue;
+          }
+          case 4: {
+            if (tag !== 34) {
+              break;
+            }
+
+            message.message = reader.string();
+            continue;
+          }
+          case 5: {
+            if (tag !== 40) {
+              break;
+            }
+
+            message.holds = reader.bool();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): RowLimit {
+    return {
+      policyId: isSet(object.policyId)
+        ? globalThis.String(object.policyId)
+        : isSet(object.policy_id)
+        ? globalThis.String(object.policy_id)
+        : "",
+      maxRows: isSet(object.maxRows)
+        ? globalThis.Number(object.maxRows)
+        : isSet(object.max_rows)
+        ? globalThis.Number(object.max_rows)
+        : 0,
+      per: isSet(object.per) ? rowLimit_PerFromJSON(object.per) : 0,
+      message: isSet(object.message) ? globalThis.String(object.message) : "",
+      holds: isSet(object.holds) ? globalThis.Boolean(object.holds) : false,
+    };
+  },
+
+  toJSON(message: RowLimit): unknown {
+    const obj: any = {};
+    if (message.policyId !== "") {
+      obj.policyId = message.policyId;
+    }
+    if (message.maxRows !== 0) {
+      obj.maxRows = Math.round(message.maxRows);
+    }
+    if (message.per !== 0) {
+      obj.per = rowLimit_PerToJSON(message.per);
+    }
+    if (message.message !== "") {
+      obj.message = message.message;
+    }
+    if (message.holds !== false) {
+      obj.holds = message.holds;
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<RowLimit>): RowLimit {
+    return RowLimit.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<RowLimit>): RowLimit {
+    const message = createBaseRowLimit();
+    message.policyId = object.policyId ?? "";
+    message.maxRows = object.maxRows ?? 0;
+    message.per = object.per ?? 0;
+    message.message = object.message ?? "";
+    message.holds = object.holds ?? false;
     return message;
   },
 };
@@ -2265,6 +2683,7 @@ function createBaseVerdict(): Verdict {
     approvalId: "",
     atMs: 0,
     mayWrite: false,
+    limits: [],
   };
 }
 
@@ -2323,6 +2742,9 @@ export const Verdict: MessageFns<Verdict> = {
     }
     if (message.mayWrite !== false) {
       writer.uint32(144).bool(message.mayWrite);
+    }
+    for (const v of message.limits) {
+      RowLimit.encode(v!, writer.uint32(154).fork()).join();
     }
     return writer;
   },
@@ -2484,6 +2906,14 @@ export const Verdict: MessageFns<Verdict> = {
             message.mayWrite = reader.bool();
             continue;
           }
+          case 19: {
+            if (tag !== 154) {
+              break;
+            }
+
+            message.limits.push(RowLimit.decode(reader, reader.uint32()));
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -2542,6 +2972,9 @@ export const Verdict: MessageFns<Verdict> = {
         : isSet(object.may_write)
         ? globalThis.Boolean(object.may_write)
         : false,
+      limits: globalThis.Array.isArray(object?.limits)
+        ? object.limits.map((e: any) => RowLimit.fromJSON(e))
+        : [],
     };
   },
 
@@ -2601,6 +3034,9 @@ export const Verdict: MessageFns<Verdict> = {
     if (message.mayWrite !== false) {
       obj.mayWrite = message.mayWrite;
     }
+    if (message.limits?.length) {
+      obj.limits = message.limits.map((e) => RowLimit.toJSON(e));
+    }
     return obj;
   },
 
@@ -2631,6 +3067,7 @@ export const Verdict: MessageFns<Verdict> = {
     message.approvalId = object.approvalId ?? "";
     message.atMs = object.atMs ?? 0;
     message.mayWrite = object.mayWrite ?? false;
+    message.limits = object.limits?.map((e) => RowLimit.fromPartial(e)) || [];
     return message;
   },
 };

@@ -190,6 +190,8 @@ test("a public port takes a token and no certificate; streams flow and end with 
     definition: ApprovalsServiceService,
     handlers: {
       list: () => ({ approvals: [] }),
+      requestWindow: () => ({ state: undefined }),
+      breakGlass: () => ({ state: undefined }),
       decide: (_, call) => {
         throw new AppError("unauthenticated", "x", String(call.metadata.get("authorization")[0] ?? "none"));
       },
