@@ -1,0 +1,420 @@
+/**
+ * Functions of pg_catalog and information_schema, by name, as real servers describe them. Written by
+ * scripts/generate-function-table.ts; what people decided stands in function-flow.ts.
+ *
+ * IMMUTABLE: every function of this name is immutable on every version that was asked: its value depends on nothing but
+ * its arguments, by the server's own word.
+ *
+ * HARMLESS_SETTINGS: settings, in lower case, that hold a number, a boolean or a word of a short list, that no session can
+ * change, or that every driver asks for.
+ *
+ * RESULT_COLUMNS: a line for each overload that has OUT or TABLE columns: name, numbers of arguments (`2`, `2-4`, `1-`),
+ * names of the columns; `?` where they depend on the call. Functions that return one plain value have none.
+ */
+
+/** from PostgreSQL 15.18, PostgreSQL 18.4 */
+export const IMMUTABLE: ReadonlySet<string> = new Set(
+  `
+  _pg_char_max_length _pg_char_octet_length _pg_datetime_precision _pg_expandarray _pg_interval_type
+  _pg_numeric_precision _pg_numeric_precision_radix _pg_numeric_scale _pg_truetypid _pg_truetypmod abbrev abs
+  aclcontains acldefault aclinsert aclitemeq aclremove acos acosd acosh any_in any_out any_value any_value_transfn
+  anyarray_in anycompatible_in anycompatible_out anycompatiblearray_in anycompatiblenonarray_in
+  anycompatiblenonarray_out anyelement_in anyelement_out anyenum_in anynonarray_in anynonarray_out area array_agg
+  array_append array_cat array_dims array_eq array_fill array_ge array_gt array_larger array_le array_length
+  array_lower array_lt array_ndims array_ne array_position array_positions array_prepend array_remove array_replace
+  array_reverse array_smaller array_sort array_to_tsvector array_upper arraycontained arraycontains arrayoverlap
+  ascii asin asind asinh atan atan2 atan2d atand atanh avg bit bit_and bit_count bit_in bit_length bit_or bit_out
+  bit_send bit_xor bitand bitcat bitcmp biteq bitge bitgt bitle bitlt bitne bitnot bitor bitshiftleft bitshiftright
+  bittypmodin bittypmodout bitxor bool bool_and bool_or booland_statefunc booleq boolge boolgt boolin boolle boollt
+  boolne boolor_statefunc boolout boolsend bound_box box box_above box_above_eq box_add box_below box_below_eq
+  box_center box_contain box_contain_pt box_contained box_distance box_div box_eq box_ge box_gt box_in box_intersect
+  box_le box_left box_lt box_mul box_out box_overabove box_overbelow box_overlap box_overleft box_overright
+  box_right box_same box_send box_sub bpchar bpchar_larger bpchar_pattern_ge bpchar_pattern_gt bpchar_pattern_le
+  bpchar_pattern_lt bpchar_smaller bpcharcmp bpchareq bpcharge bpchargt bpchariclike bpcharicnlike bpcharicregexeq
+  bpcharicregexne bpcharin bpcharle bpcharlike bpcharlt bpcharne bpcharnlike bpcharout bpcharregexeq bpcharregexne
+  bpchartypmodin bpchartypmodout brin_bloom_summary_in brin_bloom_summary_out brin_minmax_multi_summary_in
+  brin_minmax_multi_summary_out broadcast btarraycmp btboolcmp btbpchar_pattern_cmp btcharcmp btequalimage
+  btfloat48cmp btfloat4cmp btfloat84cmp btfloat8cmp btint24cmp btint28cmp btint2cmp btint42cmp btint48cmp btint4cmp
+  btint82cmp btint84cmp btint8cmp btnamecmp btnametextcmp btoidcmp btoidvectorcmp btrecordcmp btrecordimagecmp btrim
+  bttext_pattern_cmp bttextcmp bttextnamecmp bttidcmp btvarstrequalimage bytea bytea_larger bytea_smaller byteacat
+  byteacmp byteaeq byteage byteagt byteain byteale bytealike bytealt byteane byteanlike byteaout byteasend
+  cardinality casefold cash_cmp cash_div_cash cash_div_flt4 cash_div_flt8 cash_div_int2 cash_div_int4 cash_div_int8
+  cash_eq cash_ge cash_gt cash_le cash_lt cash_mi cash_mul_flt4 cash_mul_flt8 cash_mul_int2 cash_mul_int4
+  cash_mul_int8 cash_ne cash_pl cash_send cash_words cashlarger cashsmaller cbrt ceil ceiling center char
+  char_length character_length chareq charge chargt charin charle charlt charne charout charsend chr cideq cidin
+  cidout cidr cidr_in cidr_out cidr_send cidsend circle circle_above circle_add_pt circle_below circle_center
+  circle_contain circle_contain_pt circle_contained circle_distance circle_div_pt circle_eq circle_ge circle_gt
+  circle_in circle_le circle_left circle_lt circle_mul_pt circle_ne circle_out circle_overabove circle_overbelow
+  circle_overlap circle_overleft circle_overright circle_right circle_same circle_send circle_sub_pt close_ls
+  close_lseg close_pb close_pl close_ps close_sb corr cos cosd cosh cot cotd count covar_pop covar_samp crc32 crc32c
+  cstring_in cstring_out cume_dist date_bin date_cmp date_cmp_timestamp date_eq date_eq_timestamp date_ge
+  date_ge_timestamp date_gt date_gt_timestamp date_larger date_le date_le_timestamp date_lt date_lt_timestamp
+  date_mi date_mi_interval date_mii date_ne date_ne_timestamp date_pl_interval date_pli date_send date_smaller
+  datemultirange daterange daterange_canonical daterange_subdiff datetime_pl datetimetz_pl dcbrt decode degrees
+  dense_rank dexp diagonal diameter dist_bp dist_bs dist_cpoint dist_cpoly dist_lp dist_ls dist_pathp dist_pb
+  dist_pc dist_pl dist_polyc dist_polyp dist_ppath dist_ppoly dist_ps dist_sb dist_sl dist_sp div dlog1 dlog10 dpow
+  dround dsqrt dtrunc elem_contained_by_multirange elem_contained_by_range encode enum_cmp enum_eq enum_ge enum_gt
+  enum_larger enum_le enum_lt enum_ne enum_smaller erf erfc event_trigger_out every exp factorial family
+  fdw_handler_out first_value float4 float48div float48eq float48ge float48gt float48le float48lt float48mi
+  float48mul float48ne float48pl float4_accum float4abs float4div float4eq float4ge float4gt float4in float4larger
+  float4le float4lt float4mi float4mul float4ne float4out float4pl float4send float4smaller float4um float4up float8
+  float84div float84eq float84ge float84gt float84le float84lt float84mi float84mul float84ne float84pl float8_accum
+  float8_avg float8_combine float8_corr float8_covar_pop float8_covar_samp float8_regr_accum float8_regr_avgx
+  float8_regr_avgy float8_regr_combine float8_regr_intercept float8_regr_r2 float8_regr_slope float8_regr_sxx
+  float8_regr_sxy float8_regr_syy float8_stddev_pop float8_stddev_samp float8_var_pop float8_var_samp float8abs
+  float8div float8eq float8ge float8gt float8in float8larger float8le float8lt float8mi float8mul float8ne float8out
+  float8pl float8send float8smaller float8um float8up floor flt4_mul_cash flt8_mul_cash gamma gcd
+  generate_subscripts get_bit get_byte gin_cmp_tslexeme gin_compare_jsonb gist_translate_cmptype_common gtsvectorin
+  gtsvectorout hash_aclitem hash_aclitem_extended hash_array hash_array_extended hash_multirange
+  hash_multirange_extended hash_numeric hash_numeric_extended hash_range hash_range_extended hash_record
+  hash_record_extended hashbool hashboolextended hashbpchar hashbpcharextended hashbytea hashbyteaextended hashchar
+  hashcharextended hashcid hashcidextended hashdate hashdateextended hashenum hashenumextended hashfloat4
+  hashfloat4extended hashfloat8 hashfloat8extended hashinet hashinetextended hashint2 hashint2extended hashint4
+  hashint4extended hashint8 hashint8extended hashmacaddr hashmacaddr8 hashmacaddr8extended hashmacaddrextended
+  hashname hashnameextended hashoid hashoidextended hashoidvector hashoidvectorextended hashtext hashtextextended
+  hashtid hashtidextended hashxid hashxid8 hashxid8extended hashxidextended height host hostmask icu_unicode_version
+  index_am_handler_out inet_in inet_merge inet_out inet_same_family inet_send inetand inetmi inetmi_int8 inetnot
+  inetor inetpl initcap int2 int24div int24eq int24ge int24gt int24le int24lt int24mi int24mul int24ne int24pl
+  int28div int28eq int28ge int28gt int28le int28lt int28mi int28mul int28ne int28pl int2_avg_accum
+  int2_avg_accum_inv int2_mul_cash int2_sum int2abs int2and int2div int2eq int2ge int2gt int2in int2int4_sum
+  int2larger int2le int2lt int2mi int2mod int2mul int2ne int2not int2or int2out int2pl int2send int2shl int2shr
+  int2smaller int2um int2up int2vectorin int2vectorout int2vectorsend int2xor int4 int42div int42eq int42ge int42gt
+  int42le int42lt int42mi int42mul int42ne int42pl int48div int48eq int48ge int48gt int48le int48lt int48mi int48mul
+  int48ne int48pl int4_avg_accum int4_avg_accum_inv int4_avg_combine int4_mul_cash int4_sum int4abs int4and int4div
+  int4eq int4ge int4gt int4in int4inc int4larger int4le int4lt int4mi int4mod int4mul int4multirange int4ne int4not
+  int4or int4out int4pl int4range int4range_canonical int4range_subdiff int4send int4shl int4shr int4smaller int4um
+  int4up int4xor int8 int82div int82eq int82ge int82gt int82le int82lt int82mi int82mul int82ne int82pl int84div
+  int84eq int84ge int84gt int84le int84lt int84mi int84mul int84ne int84pl int8_avg int8_mul_cash int8_sum int8abs
+  int8and int8dec int8dec_any int8div int8eq int8ge int8gt int8in int8inc int8inc_any int8inc_float8_float8
+  int8larger int8le int8lt int8mi int8mod int8mul int8multirange int8ne int8not int8or int8out int8pl int8pl_inet
+  int8range int8range_canonical int8range_subdiff int8send int8shl int8shr int8smaller int8um int8up int8xor
+  integer_pl_date inter_lb inter_sb inter_sl interval interval_accum interval_accum_inv interval_avg interval_cmp
+  interval_combine interval_div interval_eq interval_ge interval_gt interval_hash interval_hash_extended
+  interval_larger interval_le interval_lt interval_mi interval_mul interval_ne interval_pl interval_pl_date
+  interval_pl_time interval_pl_timestamp interval_pl_timetz interval_send interval_smaller interval_um
+  intervaltypmodin intervaltypmodout is_normalized isclosed isempty isfinite ishorizontal isopen isparallel isperp
+  isvertical json_array_element json_array_element_text json_array_elements json_array_elements_text
+  json_array_length json_each json_each_text json_extract_path json_extract_path_text json_in json_object
+  json_object_field json_object_field_text json_object_keys json_out json_send json_strip_nulls json_typeof
+  jsonb_array_element jsonb_array_element_text jsonb_array_elements jsonb_array_elements_text jsonb_array_length
+  jsonb_cmp jsonb_concat jsonb_contained jsonb_contains jsonb_delete jsonb_delete_path jsonb_each jsonb_each_text
+  jsonb_eq jsonb_exists jsonb_exists_all jsonb_exists_any jsonb_extract_path jsonb_extract_path_text jsonb_ge
+  jsonb_gt jsonb_hash jsonb_hash_extended jsonb_in jsonb_insert jsonb_le jsonb_lt jsonb_ne jsonb_object
+  jsonb_object_agg jsonb_object_agg_strict jsonb_object_agg_unique jsonb_object_agg_unique_strict jsonb_object_field
+  jsonb_object_field_text jsonb_object_keys jsonb_out jsonb_path_exists jsonb_path_exists_opr jsonb_path_match
+  jsonb_path_match_opr jsonb_path_query jsonb_path_query_array jsonb_path_query_first jsonb_pretty jsonb_send
+  jsonb_set jsonb_set_lax jsonb_strip_nulls jsonb_typeof jsonpath_in jsonpath_out jsonpath_send justify_days
+  justify_hours justify_interval lag language_handler_out last_value lcm lead left lgamma like like_escape line
+  line_distance line_eq line_horizontal line_in line_interpt line_intersect line_out line_parallel line_perp
+  line_send line_vertical ln log log10 lower lower_inc lower_inf lpad lseg lseg_center lseg_distance lseg_eq lseg_ge
+  lseg_gt lseg_horizontal lseg_in lseg_interpt lseg_intersect lseg_le lseg_length lseg_lt lseg_ne lseg_out
+  lseg_parallel lseg_perp lseg_send lseg_vertical ltrim macaddr macaddr8 macaddr8_and macaddr8_cmp macaddr8_eq
+  macaddr8_ge macaddr8_gt macaddr8_in macaddr8_le macaddr8_lt macaddr8_ne macaddr8_not macaddr8_or macaddr8_out
+  macaddr8_send macaddr8_set7bit macaddr_and macaddr_cmp macaddr_eq macaddr_ge macaddr_gt macaddr_in macaddr_le
+  macaddr_lt macaddr_ne macaddr_not macaddr_or macaddr_out macaddr_send make_date make_interval make_time
+  make_timestamp makeaclitem masklen max md5 min min_scale mod mode mul_d_interval multirange
+  multirange_adjacent_multirange multirange_adjacent_range multirange_after_multirange multirange_after_range
+  multirange_before_multirange multirange_before_range multirange_cmp multirange_contained_by_multirange
+  multirange_contained_by_range multirange_contains_elem multirange_contains_multirange multirange_contains_range
+  multirange_eq multirange_ge multirange_gt multirange_intersect multirange_intersect_agg_transfn multirange_le
+  multirange_lt multirange_minus multirange_ne multirange_overlaps_multirange multirange_overlaps_range
+  multirange_overleft_multirange multirange_overleft_range multirange_overright_multirange
+  multirange_overright_range multirange_union name nameconcatoid nameeq nameeqtext namege namegetext namegt
+  namegttext nameiclike nameicnlike nameicregexeq nameicregexne namein namele nameletext namelike namelt namelttext
+  namene namenetext namenlike nameout nameregexeq nameregexne netmask network network_cmp network_eq network_ge
+  network_gt network_larger network_le network_lt network_ne network_overlap network_smaller network_sub
+  network_subeq network_sup network_supeq normalize notlike npoints nth_value ntile num_nonnulls num_nulls
+  numeric_abs numeric_add numeric_cmp numeric_div numeric_div_trunc numeric_eq numeric_exp numeric_ge numeric_gt
+  numeric_in numeric_inc numeric_larger numeric_le numeric_ln numeric_log numeric_lt numeric_mod numeric_mul
+  numeric_ne numeric_out numeric_pl_pg_lsn numeric_power numeric_send numeric_smaller numeric_sqrt numeric_sub
+  numeric_uminus numeric_uplus numerictypmodin numerictypmodout nummultirange numnode numrange numrange_subdiff
+  octet_length oid oideq oidge oidgt oidin oidlarger oidle oidlt oidne oidout oidsend oidsmaller oidvectoreq
+  oidvectorge oidvectorgt oidvectorin oidvectorle oidvectorlt oidvectorne oidvectorout oidvectorsend on_pb on_pl
+  on_ppath on_ps on_sb on_sl overlay parse_ident path path_add path_add_pt path_contain_pt path_distance path_div_pt
+  path_in path_inter path_length path_mul_pt path_n_eq path_n_ge path_n_gt path_n_le path_n_lt path_npoints path_out
+  path_send path_sub_pt pclose percent_rank percentile_cont percentile_disc pg_ddl_command_in pg_ddl_command_out
+  pg_ddl_command_send pg_dependencies_in pg_dependencies_out pg_encoding_max_length pg_indexam_progress_phasename
+  pg_lsn pg_lsn_cmp pg_lsn_eq pg_lsn_ge pg_lsn_gt pg_lsn_hash pg_lsn_hash_extended pg_lsn_in pg_lsn_larger pg_lsn_le
+  pg_lsn_lt pg_lsn_mi pg_lsn_mii pg_lsn_ne pg_lsn_out pg_lsn_pli pg_lsn_send pg_lsn_smaller pg_mcv_list_in
+  pg_mcv_list_out pg_ndistinct_in pg_ndistinct_out pg_node_tree_in pg_node_tree_out pg_partition_root pg_size_bytes
+  pg_size_pretty pg_snapshot_in pg_snapshot_out pg_snapshot_send pg_snapshot_xip pg_snapshot_xmax pg_snapshot_xmin
+  pg_visible_in_snapshot pg_wal_lsn_diff pg_walfile_name pg_walfile_name_offset pi point point_above point_add
+  point_below point_distance point_div point_eq point_horiz point_in point_left point_mul point_ne point_out
+  point_right point_send point_sub point_vert poly_above poly_below poly_center poly_contain poly_contain_pt
+  poly_contained poly_distance poly_in poly_left poly_npoints poly_out poly_overabove poly_overbelow poly_overlap
+  poly_overleft poly_overright poly_right poly_same poly_send polygon popen position postgresql_fdw_validator pow
+  power pt_contained_circle pt_contained_poly querytree quote_ident radians radius range_adjacent
+  range_adjacent_multirange range_after range_after_multirange range_agg range_before range_before_multirange
+  range_cmp range_contained_by range_contained_by_multirange range_contains range_contains_elem
+  range_contains_multirange range_eq range_ge range_gt range_intersect range_intersect_agg
+  range_intersect_agg_transfn range_le range_lt range_merge range_minus range_ne range_overlaps
+  range_overlaps_multirange range_overleft range_overleft_multirange range_overright range_overright_multirange
+  range_union rank record_eq record_ge record_gt record_image_eq record_image_ge record_image_gt record_image_le
+  record_image_lt record_image_ne record_larger record_le record_lt record_ne record_smaller regclasssend
+  regcollationsend regconfigsend regdictionarysend regexp_count regexp_instr regexp_like regexp_match regexp_matches
+  regexp_replace regexp_split_to_array regexp_split_to_table regexp_substr regnamespacesend regoperatorsend
+  regopersend regproceduresend regprocsend regr_avgx regr_avgy regr_count regr_intercept regr_r2 regr_slope regr_sxx
+  regr_sxy regr_syy regrolesend regtypesend repeat replace reverse right round row_number rpad rtrim
+  satisfies_hash_partition scale set_bit set_byte set_masklen setweight sha224 sha256 sha384 sha512 shell_in
+  shell_out sign similar_escape similar_to_escape sin sind sinh slope spg_poly_quad_compress split_part sqrt
+  starts_with stddev stddev_pop stddev_samp string_agg string_to_array string_to_table strip strpos substr substring
+  sum table_am_handler_out tan tand tanh text text_ge text_gt text_larger text_le text_lt text_pattern_ge
+  text_pattern_gt text_pattern_le text_pattern_lt text_smaller textcat texteq texteqname textgename textgtname
+  texticlike texticnlike texticregexeq texticregexne textin textlen textlename textlike textltname textne textnename
+  textnlike textout textregexeq textregexne tideq tidge tidgt tidin tidlarger tidle tidlt tidne tidout tidsend
+  tidsmaller time_cmp time_eq time_ge time_gt time_hash time_hash_extended time_larger time_le time_lt
+  time_mi_interval time_mi_time time_ne time_out time_pl_interval time_send time_smaller timedate_pl timestamp_cmp
+  timestamp_cmp_date timestamp_eq timestamp_eq_date timestamp_ge timestamp_ge_date timestamp_gt timestamp_gt_date
+  timestamp_hash timestamp_hash_extended timestamp_larger timestamp_le timestamp_le_date timestamp_lt
+  timestamp_lt_date timestamp_mi timestamp_mi_interval timestamp_ne timestamp_ne_date timestamp_pl_interval
+  timestamp_send timestamp_smaller timestamptypmodin timestamptypmodout timestamptz_cmp timestamptz_eq
+  timestamptz_ge timestamptz_gt timestamptz_hash timestamptz_hash_extended timestamptz_larger timestamptz_le
+  timestamptz_lt timestamptz_mi timestamptz_ne timestamptz_send timestamptz_smaller timestamptztypmodin
+  timestamptztypmodout timetypmodin timetypmodout timetz_cmp timetz_eq timetz_ge timetz_gt timetz_hash
+  timetz_hash_extended timetz_larger timetz_le timetz_lt timetz_mi_interval timetz_ne timetz_out timetz_pl_interval
+  timetz_send timetz_smaller timetzdate_pl timetztypmodin timetztypmodout to_ascii to_bin to_hex to_oct translate
+  trigger_out trim_array trim_scale trunc ts_delete ts_filter ts_lexize ts_match_qv ts_match_vq ts_rank ts_rank_cd
+  tsm_handler_out tsmultirange tsq_mcontained tsq_mcontains tsquery_and tsquery_cmp tsquery_eq tsquery_ge tsquery_gt
+  tsquery_le tsquery_lt tsquery_ne tsquery_not tsquery_or tsquery_phrase tsqueryin tsqueryout tsquerysend tsrange
+  tsrange_subdiff tstzmultirange tstzrange tstzrange_subdiff tsvector_cmp tsvector_concat tsvector_eq tsvector_ge
+  tsvector_gt tsvector_le tsvector_lt tsvector_ne tsvector_to_array tsvectorin tsvectorout tsvectorsend
+  txid_snapshot_in txid_snapshot_out txid_snapshot_send txid_snapshot_xip txid_snapshot_xmax txid_snapshot_xmin
+  txid_visible_in_snapshot unicode_assigned unicode_version unistr unknownin unknownout unknownsend unnest upper
+  upper_inc upper_inf uuid_cmp uuid_eq uuid_extract_timestamp uuid_extract_version uuid_ge uuid_gt uuid_hash
+  uuid_hash_extended uuid_in uuid_le uuid_lt uuid_ne uuid_out uuid_send var_pop var_samp varbit varbit_in varbit_out
+  varbit_send varbitcmp varbiteq varbitge varbitgt varbitle varbitlt varbitne varbittypmodin varbittypmodout varchar
+  varcharin varcharout varchartypmodin varchartypmodout variance void_in void_out void_send width width_bucket xid
+  xid8_larger xid8_smaller xid8cmp xid8eq xid8ge xid8gt xid8in xid8le xid8lt xid8ne xid8out xid8send xideq xideqint4
+  xidin xidneq xidneqint4 xidout xidsend xml_is_well_formed_content xml_is_well_formed_document xml_out xmlagg
+  xmlcomment xmlconcat2 xmlexists xmltext xmlvalidate xpath xpath_exists
+`
+    .trim()
+    .split(/\s+/),
+);
+
+export const HARMLESS_SETTINGS: ReadonlySet<string> = new Set(
+  `
+  allow_alter_system allow_in_place_tablespaces allow_system_table_mods archive_cleanup_command archive_command
+  archive_library archive_mode archive_timeout array_nulls authentication_timeout autovacuum
+  autovacuum_analyze_scale_factor autovacuum_analyze_threshold autovacuum_freeze_max_age autovacuum_max_workers
+  autovacuum_multixact_freeze_max_age autovacuum_naptime autovacuum_vacuum_cost_delay autovacuum_vacuum_cost_limit
+  autovacuum_vacuum_insert_scale_factor autovacuum_vacuum_insert_threshold autovacuum_vacuum_max_threshold
+  autovacuum_vacuum_scale_factor autovacuum_vacuum_threshold autovacuum_work_mem autovacuum_worker_slots
+  backend_flush_after backslash_quote bgwriter_delay bgwriter_flush_after bgwriter_lru_maxpages
+  bgwriter_lru_multiplier block_size bonjour bonjour_name bytea_output check_function_bodies
+  checkpoint_completion_target checkpoint_flush_after checkpoint_timeout checkpoint_warning
+  client_connection_check_interval client_encoding client_min_messages cluster_name commit_delay commit_siblings
+  commit_timestamp_buffers compute_query_id config_file constraint_exclusion cpu_index_tuple_cost cpu_operator_cost
+  cpu_tuple_cost cursor_tuple_fraction data_checksums data_directory data_directory_mode data_sync_retry datestyle
+  db_user_namespace deadlock_timeout debug_assertions debug_discard_caches debug_io_direct
+  debug_logical_replication_streaming debug_parallel_query debug_pretty_print debug_print_parse debug_print_plan
+  debug_print_rewritten default_statistics_target default_toast_compression default_transaction_deferrable
+  default_transaction_isolation default_transaction_read_only dynamic_shared_memory_type effective_cache_size
+  effective_io_concurrency enable_async_append enable_bitmapscan enable_distinct_reordering enable_gathermerge
+  enable_group_by_reordering enable_hashagg enable_hashjoin enable_incremental_sort enable_indexonlyscan
+  enable_indexscan enable_material enable_memoize enable_mergejoin enable_nestloop enable_parallel_append
+  enable_parallel_hash enable_partition_pruning enable_partitionwise_aggregate enable_partitionwise_join
+  enable_presorted_aggregate enable_self_join_elimination enable_seqscan enable_sort enable_tidscan
+  escape_string_warning event_source event_triggers exit_on_error external_pid_file extra_float_digits
+  file_copy_method file_extend_method force_parallel_mode from_collapse_limit fsync full_page_writes geqo
+  geqo_effort geqo_generations geqo_pool_size geqo_seed geqo_selection_bias geqo_threshold gin_fuzzy_search_limit
+  gin_pending_list_limit gss_accept_delegation hash_mem_multiplier hba_file hot_standby hot_standby_feedback
+  huge_page_size huge_pages huge_pages_status icu_validation_level ident_file idle_in_transaction_session_timeout
+  idle_replication_slot_timeout idle_session_timeout ignore_checksum_failure ignore_invalid_pages
+  ignore_system_indexes in_hot_standby integer_datetimes intervalstyle io_combine_limit io_max_combine_limit
+  io_max_concurrency io_method io_workers jit jit_above_cost jit_debugging_support jit_dump_bitcode jit_expressions
+  jit_inline_above_cost jit_optimize_above_cost jit_profiling_support jit_provider jit_tuple_deforming
+  join_collapse_limit krb_caseins_users krb_server_keyfile lc_collate lc_ctype listen_addresses lo_compat_privileges
+  lock_timeout log_autovacuum_min_duration log_checkpoints log_connections log_destination log_directory
+  log_disconnections log_duration log_error_verbosity log_executor_stats log_file_mode log_filename log_hostname
+  log_line_prefix log_lock_failures log_lock_waits log_min_duration_sample log_min_duration_statement
+  log_min_error_statement log_min_messages log_parameter_max_length log_parameter_max_length_on_error
+  log_parser_stats log_planner_stats log_recovery_conflict_waits log_replication_commands log_rotation_age
+  log_rotation_size log_startup_progress_interval log_statement log_statement_sample_rate log_statement_stats
+  log_temp_files log_timezone log_transaction_sample_rate log_truncate_on_rotation logging_collector
+  logical_decoding_work_mem maintenance_io_concurrency maintenance_work_mem max_active_replication_origins
+  max_connections max_files_per_process max_function_args max_identifier_length max_index_keys
+  max_locks_per_transaction max_logical_replication_workers max_notify_queue_pages
+  max_parallel_apply_workers_per_subscription max_parallel_maintenance_workers max_parallel_workers
+  max_parallel_workers_per_gather max_pred_locks_per_page max_pred_locks_per_relation max_pred_locks_per_transaction
+  max_prepared_transactions max_replication_slots max_slot_wal_keep_size max_stack_depth max_standby_archive_delay
+  max_standby_streaming_delay max_sync_workers_per_subscription max_wal_senders max_wal_size max_worker_processes
+  md5_password_warnings min_dynamic_shared_memory min_parallel_index_scan_size min_parallel_table_scan_size
+  min_wal_size multixact_member_buffers multixact_offset_buffers notify_buffers num_os_semaphores
+  oauth_validator_libraries old_snapshot_threshold parallel_leader_participation parallel_setup_cost
+  parallel_tuple_cost password_encryption plan_cache_mode port post_auth_delay pre_auth_delay primary_conninfo
+  primary_slot_name promote_trigger_file quote_all_identifiers random_page_cost recovery_end_command
+  recovery_init_sync_method recovery_min_apply_delay recovery_prefetch recovery_target recovery_target_action
+  recovery_target_inclusive recovery_target_lsn recovery_target_name recovery_target_time recovery_target_timeline
+  recovery_target_xid recursive_worktable_factor remove_temp_files_after_crash reserved_connections
+  restart_after_crash restore_command row_security scram_iterations search_path segment_size send_abort_for_crash
+  send_abort_for_kill seq_page_cost serializable_buffers server_encoding server_version server_version_num
+  session_replication_role shared_buffers shared_memory_size shared_memory_size_in_huge_pages shared_memory_type
+  shared_preload_libraries ssl ssl_ca_file ssl_cert_file ssl_ciphers ssl_crl_dir ssl_crl_file ssl_dh_params_file
+  ssl_ecdh_curve ssl_groups ssl_key_file ssl_library ssl_max_protocol_version ssl_min_protocol_version
+  ssl_passphrase_command ssl_passphrase_command_supports_reload ssl_prefer_server_ciphers ssl_tls13_ciphers
+  standard_conforming_strings statement_timeout stats_fetch_consistency subtransaction_buffers summarize_wal
+  superuser_reserved_connections sync_replication_slots synchronize_seqscans synchronized_standby_slots
+  synchronous_commit synchronous_standby_names syslog_facility syslog_ident syslog_sequence_numbers
+  syslog_split_messages tcp_keepalives_count tcp_keepalives_idle tcp_keepalives_interval tcp_user_timeout
+  temp_buffers temp_file_limit timezone trace_connection_negotiation trace_notify trace_recovery_messages trace_sort
+  track_activities track_activity_query_size track_commit_timestamp track_cost_delay_timing track_counts
+  track_functions track_io_timing track_wal_io_timing transaction_buffers transaction_deferrable
+  transaction_isolation transaction_read_only transaction_timeout transform_null_equals unix_socket_directories
+  unix_socket_group unix_socket_permissions update_process_title vacuum_buffer_usage_limit vacuum_cost_delay
+  vacuum_cost_limit vacuum_cost_page_dirty vacuum_cost_page_hit vacuum_cost_page_miss vacuum_defer_cleanup_age
+  vacuum_failsafe_age vacuum_freeze_min_age vacuum_freeze_table_age vacuum_max_eager_freeze_failure_rate
+  vacuum_multixact_failsafe_age vacuum_multixact_freeze_min_age vacuum_multixact_freeze_table_age vacuum_truncate
+  wal_block_size wal_buffers wal_compression wal_decode_buffer_size wal_init_zero wal_keep_size wal_level
+  wal_log_hints wal_receiver_create_temp_slot wal_receiver_status_interval wal_receiver_timeout wal_recycle
+  wal_retrieve_retry_interval wal_segment_size wal_sender_timeout wal_skip_threshold wal_summary_keep_time
+  wal_sync_method wal_writer_delay wal_writer_flush_after work_mem xmlbinary xmloption zero_damaged_pages
+`
+    .trim()
+    .split(/\s+/),
+);
+
+export const RESULT_COLUMNS = `
+_pg_expandarray 1 x n
+aclexplode 1 grantor grantee privilege_type is_grantable
+any_in 1 ?
+any_value_transfn 2 ?
+anycompatible_in 1 ?
+anycompatiblenonarray_in 1 ?
+anyelement_in 1 ?
+anynonarray_in 1 ?
+domain_in 3 ?
+json_array_elements 1 value
+json_array_elements_text 1 value
+json_each 1 key value
+json_each_text 1 key value
+json_populate_record 2-3 ?
+json_populate_recordset 2-3 ?
+json_to_record 1 ?
+json_to_recordset 1 ?
+jsonb_array_elements 1 value
+jsonb_array_elements_text 1 value
+jsonb_each 1 key value
+jsonb_each_text 1 key value
+jsonb_populate_record 2 ?
+jsonb_populate_recordset 2 ?
+jsonb_to_record 1 ?
+jsonb_to_recordset 1 ?
+lower 1 ?
+pg_available_extension_versions 0 name version superuser trusted relocatable schema requires comment
+pg_available_extensions 0 name default_version comment
+pg_available_wal_summaries 0 tli start_lsn end_lsn
+pg_backup_stop 0-1 lsn labelfile spcmapfile
+pg_config 0 name setting
+pg_control_checkpoint 0 checkpoint_lsn redo_lsn redo_wal_file timeline_id prev_timeline_id full_page_writes next_xid next_oid next_multixact_id next_multi_offset oldest_xid oldest_xid_dbid oldest_active_xid oldest_multi_xid oldest_multi_dbid oldest_commit_ts_xid newest_commit_ts_xid checkpoint_time
+pg_control_init 0 max_data_alignment database_block_size blocks_per_segment wal_block_size bytes_per_wal_segment max_identifier_length max_index_columns max_toast_chunk_size large_object_chunk_size float8_pass_by_value data_page_checksum_version
+pg_control_init 0 max_data_alignment database_block_size blocks_per_segment wal_block_size bytes_per_wal_segment max_identifier_length max_index_columns max_toast_chunk_size large_object_chunk_size float8_pass_by_value data_page_checksum_version default_char_signedness
+pg_control_recovery 0 min_recovery_end_lsn min_recovery_end_timeline backup_start_lsn backup_end_lsn end_of_backup_record_required
+pg_control_system 0 pg_control_version catalog_version_no system_identifier pg_control_last_modified
+pg_copy_logical_replication_slot 2 slot_name lsn
+pg_copy_logical_replication_slot 3 slot_name lsn
+pg_copy_logical_replication_slot 4 slot_name lsn
+pg_copy_physical_replication_slot 2 slot_name lsn
+pg_copy_physical_replication_slot 3 slot_name lsn
+pg_create_logical_replication_slot 2-4 slot_name lsn
+pg_create_logical_replication_slot 2-5 slot_name lsn
+pg_create_physical_replication_slot 1-3 slot_name lsn
+pg_cursor 0 name statement is_holdable is_binary is_scrollable creation_time
+pg_event_trigger_ddl_commands 0 classid objid objsubid command_tag object_type schema_name object_identity in_extension command
+pg_event_trigger_dropped_objects 0 classid objid objsubid original normal is_temporary object_type schema_name object_name object_identity address_names address_args
+pg_event_trigger_table_rewrite_oid 0 oid
+pg_extension_update_paths 1 source target path
+pg_get_aios 0 pid io_id io_generation state operation off length target handle_data_len raw_result result target_desc f_sync f_localmem f_buffered
+pg_get_backend_memory_contexts 0 name ident parent level total_bytes total_nblocks free_bytes free_chunks used_bytes
+pg_get_backend_memory_contexts 0 name ident type level path total_bytes total_nblocks free_bytes free_chunks used_bytes
+pg_get_catalog_foreign_keys 0 fktable fkcols pktable pkcols is_array is_opt
+pg_get_keywords 0 word catcode barelabel catdesc baredesc
+pg_get_loaded_modules 0 module_name version file_name
+pg_get_multixact_members 1 xid mode
+pg_get_object_address 3 classid objid objsubid
+pg_get_publication_tables 1 relid attrs qual
+pg_get_publication_tables 1- pubid relid attrs qual
+pg_get_replication_slots 0 slot_name plugin slot_type datoid temporary active active_pid xmin catalog_xmin restart_lsn confirmed_flush_lsn wal_status safe_wal_size two_phase
+pg_get_replication_slots 0 slot_name plugin slot_type datoid temporary active active_pid xmin catalog_xmin restart_lsn confirmed_flush_lsn wal_status safe_wal_size two_phase two_phase_at inactive_since conflicting invalidation_reason failover synced
+pg_get_sequence_data 1 last_value is_called
+pg_get_shmem_allocations 0 name off size allocated_size
+pg_get_shmem_allocations_numa 0 name numa_node size
+pg_get_wait_events 0 type name description
+pg_get_wal_resource_managers 0 rm_id rm_name rm_builtin
+pg_get_wal_summarizer_state 0 summarized_tli summarized_lsn pending_lsn summarizer_pid
+pg_hba_file_rules 0 line_number type database user_name address netmask auth_method options error
+pg_hba_file_rules 0 rule_number file_name line_number type database user_name address netmask auth_method options error
+pg_ident_file_mappings 0 line_number map_name sys_name pg_username error
+pg_ident_file_mappings 0 map_number file_name line_number map_name sys_name pg_username error
+pg_identify_object 3 type schema name identity
+pg_identify_object_as_address 3 type object_names object_args
+pg_input_error_info 2 message detail hint sql_error_code
+pg_last_committed_xact 0 xid timestamp roident
+pg_lock_status 0 locktype database relation page tuple virtualxid transactionid classid objid objsubid virtualtransaction pid mode granted fastpath waitstart
+pg_logical_slot_get_binary_changes 3- lsn xid data
+pg_logical_slot_get_changes 3- lsn xid data
+pg_logical_slot_peek_binary_changes 3- lsn xid data
+pg_logical_slot_peek_changes 3- lsn xid data
+pg_ls_archive_statusdir 0 name size modification
+pg_ls_logdir 0 name size modification
+pg_ls_logicalmapdir 0 name size modification
+pg_ls_logicalsnapdir 0 name size modification
+pg_ls_replslotdir 1 name size modification
+pg_ls_summariesdir 0 name size modification
+pg_ls_tmpdir 0 name size modification
+pg_ls_tmpdir 1 name size modification
+pg_ls_waldir 0 name size modification
+pg_mcv_list_items 1 index values nulls frequency base_frequency
+pg_options_to_table 1 option_name option_value
+pg_partition_ancestors 1 relid
+pg_partition_tree 1 relid parentrelid isleaf level
+pg_prepared_statement 0 name statement prepare_time parameter_types from_sql generic_plans custom_plans
+pg_prepared_statement 0 name statement prepare_time parameter_types result_types from_sql generic_plans custom_plans
+pg_prepared_xact 0 transaction gid prepared ownerid dbid
+pg_replication_slot_advance 2 slot_name end_lsn
+pg_sequence_parameters 1 start_value minimum_value maximum_value increment cycle_option cache_size data_type
+pg_show_all_file_settings 0 sourcefile sourceline seqno name setting applied error
+pg_show_all_settings 0 name setting unit category short_desc extra_desc context vartype source min_val max_val enumvals boot_val reset_val sourcefile sourceline pending_restart
+pg_show_replication_origin_status 0 local_id external_id remote_lsn local_lsn
+pg_split_walfile_name 1 segment_number timeline_id
+pg_stat_file 1 size access modification change creation isdir
+pg_stat_file 2 size access modification change creation isdir
+pg_stat_get_activity 1 datid pid usesysid application_name state query wait_event_type wait_event xact_start query_start backend_start state_change client_addr client_hostname client_port backend_xid backend_xmin backend_type ssl sslversion sslcipher sslbits ssl_client_dn ssl_client_serial ssl_issuer_dn gss_auth gss_princ gss_enc gss_delegation leader_pid query_id
+pg_stat_get_activity 1 datid pid usesysid application_name state query wait_event_type wait_event xact_start query_start backend_start state_change client_addr client_hostname client_port backend_xid backend_xmin backend_type ssl sslversion sslcipher sslbits ssl_client_dn ssl_client_serial ssl_issuer_dn gss_auth gss_princ gss_enc leader_pid query_id
+pg_stat_get_archiver 0 archived_count last_archived_wal last_archived_time failed_count last_failed_wal last_failed_time stats_reset
+pg_stat_get_backend_io 1 backend_type object context reads read_bytes read_time writes write_bytes write_time writebacks writeback_time extends extend_bytes extend_time hits evictions reuses fsyncs fsync_time stats_reset
+pg_stat_get_backend_subxact 1 subxact_count subxact_overflowed
+pg_stat_get_backend_wal 1 wal_records wal_fpi wal_bytes wal_buffers_full stats_reset
+pg_stat_get_io 0 backend_type object context reads read_bytes read_time writes write_bytes write_time writebacks writeback_time extends extend_bytes extend_time hits evictions reuses fsyncs fsync_time stats_reset
+pg_stat_get_progress_info 1 pid datid relid param1 param2 param3 param4 param5 param6 param7 param8 param9 param10 param11 param12 param13 param14 param15 param16 param17 param18 param19 param20
+pg_stat_get_recovery_prefetch 0 stats_reset prefetch hit skip_init skip_new skip_fpw skip_rep wal_distance block_distance io_depth
+pg_stat_get_replication_slot 1 slot_name spill_txns spill_count spill_bytes stream_txns stream_count stream_bytes total_txns total_bytes stats_reset
+pg_stat_get_slru 0 name blks_zeroed blks_hit blks_read blks_written blks_exists flushes truncates stats_reset
+pg_stat_get_subscription 1 subid relid pid leader_pid received_lsn last_msg_send_time last_msg_receipt_time latest_end_lsn latest_end_time worker_type
+pg_stat_get_subscription 1 subid relid pid received_lsn last_msg_send_time last_msg_receipt_time latest_end_lsn latest_end_time
+pg_stat_get_subscription_stats 1 subid apply_error_count sync_error_count confl_insert_exists confl_update_origin_differs confl_update_exists confl_update_missing confl_delete_origin_differs confl_delete_missing confl_multiple_unique_conflicts stats_reset
+pg_stat_get_subscription_stats 1 subid apply_error_count sync_error_count stats_reset
+pg_stat_get_wal 0 wal_records wal_fpi wal_bytes wal_buffers_full stats_reset
+pg_stat_get_wal 0 wal_records wal_fpi wal_bytes wal_buffers_full wal_write wal_sync wal_write_time wal_sync_time stats_reset
+pg_stat_get_wal_receiver 0 pid status receive_start_lsn receive_start_tli written_lsn flushed_lsn received_tli last_msg_send_time last_msg_receipt_time latest_end_lsn latest_end_time slot_name sender_host sender_port conninfo
+pg_stat_get_wal_senders 0 pid state sent_lsn write_lsn flush_lsn replay_lsn write_lag flush_lag replay_lag sync_priority sync_state reply_time
+pg_timezone_abbrevs 0 abbrev utc_offset is_dst
+pg_timezone_abbrevs_abbrevs 0 abbrev utc_offset is_dst
+pg_timezone_abbrevs_zone 0 abbrev utc_offset is_dst
+pg_timezone_names 0 name abbrev utc_offset is_dst
+pg_wal_summary_contents 3 relfilenode reltablespace reldatabase relforknumber relblocknumber is_limit_block
+pg_walfile_name_offset 1 file_name file_offset
+pg_xact_commit_timestamp_origin 1 timestamp roident
+record_in 3 ?
+record_larger 2 ?
+record_smaller 2 ?
+ts_debug 1 alias description token dictionaries dictionary lexemes
+ts_debug 2 alias description token dictionaries dictionary lexemes
+ts_parse 2 tokid token
+ts_stat 1 word ndoc nentry
+ts_stat 2 word ndoc nentry
+ts_token_type 1 tokid alias description
+unnest 1 ?
+unnest 1 lexeme positions weights
+upper 1 ?
+`;
