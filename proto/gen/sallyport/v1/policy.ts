@@ -22,7 +22,7 @@ import {
 } from "@grpc/grpc-js";
 import { Configuration } from "./catalog_model.ts";
 import { Principal } from "./principal.ts";
-import { Hold, NamedStatement, SignedVerdict } from "./verdict.ts";
+import { ColumnFlow, Hold, NamedStatement, SignedVerdict } from "./verdict.ts";
 
 export const protobufPackage = "sallyport.v1";
 
@@ -96,6 +96,11 @@ export interface CommandCheck {
   /** a grant to be used: base must allow again, and the grant must be for `digest` */
   approvalId: string;
   digest: Buffer;
+  /**
+   * the session's temporary relations: flows with `temporary` of the commands that it ran, in order. A name in it may mean
+   * that relation; one that nothing is known of is told with a flow that has no column
+   */
+  temporary: ColumnFlow[];
 }
 
 export interface CommandCheck_SettingsEntry {
@@ -872,6 +877,7 @@ function createBaseCommandCheck(): CommandCheck {
     schemaTouched: false,
     approvalId: "",
     digest: Buffer.alloc(0),
+    temporary: [],
   };
 }
 
@@ -906,6 +912,9 @@ export const CommandCheck: MessageFns<CommandCheck> = {
     }
     if (message.digest.length !== 0) {
       writer.uint32(82).bytes(message.digest);
+    }
+    for (const v of message.temporary) {
+      ColumnFlow.encode(v!, writer.uint32(90).fork()).join();
     }
     return writer;
   },
@@ -1006,6 +1015,14 @@ export const CommandCheck: MessageFns<CommandCheck> = {
             message.digest = Buffer.from(reader.bytes());
             continue;
           }
+          case 11: {
+            if (tag !== 90) {
+              break;
+            }
+
+            message.temporary.push(ColumnFlow.decode(reader, reader.uint32()));
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -1055,6 +1072,9 @@ export const CommandCheck: MessageFns<CommandCheck> = {
         ? globalThis.String(object.approval_id)
         : "",
       digest: isSet(object.digest) ? Buffer.from(bytesFromBase64(object.digest)) : Buffer.alloc(0),
+      temporary: globalThis.Array.isArray(object?.temporary)
+        ? object.temporary.map((e: any) => ColumnFlow.fromJSON(e))
+        : [],
     };
   },
 
@@ -1096,6 +1116,9 @@ export const CommandCheck: MessageFns<CommandCheck> = {
     if (message.digest.length !== 0) {
       obj.digest = base64FromBytes(message.digest);
     }
+    if (message.temporary?.length) {
+      obj.temporary = message.temporary.map((e) => ColumnFlow.toJSON(e));
+    }
     return obj;
   },
 
@@ -1122,6 +1145,7 @@ export const CommandCheck: MessageFns<CommandCheck> = {
     message.schemaTouched = object.schemaTouched ?? false;
     message.approvalId = object.approvalId ?? "";
     message.digest = object.digest ?? Buffer.alloc(0);
+    message.temporary = object.temporary?.map((e) => ColumnFlow.fromPartial(e)) || [];
     return message;
   },
 };

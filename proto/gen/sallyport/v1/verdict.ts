@@ -396,6 +396,13 @@ export interface BaseColumn {
   name: string;
 }
 
+/** An origin that RowDescription may tell: a relation as the statement names it, and the column's number there. */
+export interface DescribedColumn {
+  /** 0: none */
+  oid: number;
+  number: number;
+}
+
 /** Where the values of one result column may come from, by the analysis of the text. */
 export interface OutputColumn {
   name: string;
@@ -407,8 +414,12 @@ export interface OutputColumn {
   /** the origin that the server must describe: the relation as the statement names it (views too); 0: none */
   describedOid: number;
   describedNumber: number;
-  /** temporary relations of the session (`name.column`) whose values may flow into it */
+  /** temporary relations of the session (`name.column`) whose values may flow into it, and of which nothing more is known */
   temporary: string[];
+  /** origins that the server may describe instead of `described_oid`, depending on its version or on types not known here */
+  orDescribed: DescribedColumn[];
+  /** the server may describe a relation that the observed schema does not have: a temporary one, or one of its catalogs */
+  describedUnobserved: boolean;
 }
 
 /** The result of one statement of a text. */
@@ -1580,8 +1591,103 @@ export const BaseColumn: MessageFns<BaseColumn> = {
   },
 };
 
+function createBaseDescribedColumn(): DescribedColumn {
+  return { oid: 0, number: 0 };
+}
+
+export const DescribedColumn: MessageFns<DescribedColumn> = {
+  encode(message: DescribedColumn, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.oid !== 0) {
+      writer.uint32(8).uint32(message.oid);
+    }
+    if (message.number !== 0) {
+      writer.uint32(16).int32(message.number);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): DescribedColumn {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseDescribedColumn();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 8) {
+              break;
+            }
+
+            message.oid = reader.uint32();
+            continue;
+          }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.number = reader.int32();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): DescribedColumn {
+    return {
+      oid: isSet(object.oid) ? globalThis.Number(object.oid) : 0,
+      number: isSet(object.number) ? globalThis.Number(object.number) : 0,
+    };
+  },
+
+  toJSON(message: DescribedColumn): unknown {
+    const obj: any = {};
+    if (message.oid !== 0) {
+      obj.oid = Math.round(message.oid);
+    }
+    if (message.number !== 0) {
+      obj.number = Math.round(message.number);
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<DescribedColumn>): DescribedColumn {
+    return DescribedColumn.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<DescribedColumn>): DescribedColumn {
+    const message = createBaseDescribedColumn();
+    message.oid = object.oid ?? 0;
+    message.number = object.number ?? 0;
+    return message;
+  },
+};
+
 function createBaseOutputColumn(): OutputColumn {
-  return { name: "", sources: [], exact: false, unknown: "", describedOid: 0, describedNumber: 0, temporary: [] };
+  return {
+    name: "",
+    sources: [],
+    exact: false,
+    unknown: "",
+    describedOid: 0,
+    describedNumber: 0,
+    temporary: [],
+    orDescribed: [],
+    describedUnobserved: false,
+  };
 }
 
 export const OutputColumn: MessageFns<OutputColumn> = {
@@ -1606,6 +1712,12 @@ export const OutputColumn: MessageFns<OutputColumn> = {
     }
     for (const v of message.temporary) {
       writer.uint32(58).string(v!);
+    }
+    for (const v of message.orDescribed) {
+      DescribedColumn.encode(v!, writer.uint32(66).fork()).join();
+    }
+    if (message.describedUnobserved !== false) {
+      writer.uint32(72).bool(message.describedUnobserved);
     }
     return writer;
   },
@@ -1679,6 +1791,22 @@ export const OutputColumn: MessageFns<OutputColumn> = {
             message.temporary.push(reader.string());
             continue;
           }
+          case 8: {
+            if (tag !== 66) {
+              break;
+            }
+
+            message.orDescribed.push(DescribedColumn.decode(reader, reader.uint32()));
+            continue;
+          }
+          case 9: {
+            if (tag !== 72) {
+              break;
+            }
+
+            message.describedUnobserved = reader.bool();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -1710,6 +1838,16 @@ export const OutputColumn: MessageFns<OutputColumn> = {
       temporary: globalThis.Array.isArray(object?.temporary)
         ? object.temporary.map((e: any) => globalThis.String(e))
         : [],
+      orDescribed: globalThis.Array.isArray(object?.orDescribed)
+        ? object.orDescribed.map((e: any) => DescribedColumn.fromJSON(e))
+        : globalThis.Array.isArray(object?.or_described)
+        ? object.or_described.map((e: any) => DescribedColumn.fromJSON(e))
+        : [],
+      describedUnobserved: isSet(object.describedUnobserved)
+        ? globalThis.Boolean(object.describedUnobserved)
+        : isSet(object.described_unobserved)
+        ? globalThis.Boolean(object.described_unobserved)
+        : false,
     };
   },
 
@@ -1736,6 +1874,12 @@ export const OutputColumn: MessageFns<OutputColumn> = {
     if (message.temporary?.length) {
       obj.temporary = message.temporary;
     }
+    if (message.orDescribed?.length) {
+      obj.orDescribed = message.orDescribed.map((e) => DescribedColumn.toJSON(e));
+    }
+    if (message.describedUnobserved !== false) {
+      obj.describedUnobserved = message.describedUnobserved;
+    }
     return obj;
   },
 
@@ -1751,6 +1895,8 @@ export const OutputColumn: MessageFns<OutputColumn> = {
     message.describedOid = object.describedOid ?? 0;
     message.describedNumber = object.describedNumber ?? 0;
     message.temporary = object.temporary?.map((e) => e) || [];
+    message.orDescribed = object.orDescribed?.map((e) => DescribedColumn.fromPartial(e)) || [];
+    message.describedUnobserved = object.describedUnobserved ?? false;
     return message;
   },
 };

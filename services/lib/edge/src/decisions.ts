@@ -142,6 +142,7 @@ export class Decisions {
             schemaTouched,
             approvalId: grant?.approvalId ?? "",
             digest: grant?.digest ?? Buffer.alloc(0),
+            temporary: [],
           },
           minAsOf: Math.max(scope.newest, grant?.asOf ?? 0),
           deadlineMs,

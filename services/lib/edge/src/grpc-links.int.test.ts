@@ -65,6 +65,7 @@ const command = {
   schemaTouched: false,
   approvalId: "",
   digest: Buffer.alloc(0),
+  temporary: [],
 };
 
 test("policy: answers by id, in any order; an answer without a verdict is no verdict", async () => {
