@@ -51,6 +51,7 @@ export interface Pending {
 }
 
 const SYNC = serialize.sync();
+const NOTHING = Buffer.alloc(0);
 
 const sync = (cycle: number): Question => ({ reply: "sync", cycle, command: undefined });
 
@@ -355,6 +356,19 @@ export class Admissions {
   failed(cycle: number): void {
     this.#drop(cycle);
     this.#parts.outbox.advance();
+  }
+
+  /**
+   * `cycle` has failed to the client, for a result of it is withheld; the target does not know. What has not been sent is not;
+   * while the cycle is open, the target is sent something that fails, so that its transaction does.
+   */
+  withheld(cycle: number): void {
+    const { frontend, outbox, own } = this.#parts;
+    const open = frontend.cycle === cycle && frontend.phase === "ready";
+    this.failed(cycle);
+    if (!open) return;
+    outbox.pass(own.failing, 0, own.failing.length, cycle, this.#failing(NOTHING, 0, cycle, false));
+    outbox.flush();
   }
 
   #drop(cycle: number): void {

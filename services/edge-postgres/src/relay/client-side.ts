@@ -142,6 +142,11 @@ export class ClientSide {
     this.#admissions.failed(cycle);
   }
 
+  /** To the client, `cycle` has failed: so it must to the target, as far as it is not over there. */
+  withheld(cycle: number): void {
+    this.#admissions.withheld(cycle);
+  }
+
   copyInBegan(): void {
     const { frontend, backend } = this.#parts;
     const { head } = backend;

@@ -17,6 +17,8 @@ export interface Command {
   guarded: boolean;
   /** how a COPY TO STDOUT is to be masked; undefined: nothing is known, so it is refused when guarded */
   copy: CopyMask | "pass" | undefined;
+  /** of a simple query: the statement that is being answered, from 0 */
+  statement: number;
   /** of the result that is coming: sent to the client so far */
   rows: number;
   maskedCells: number;
@@ -47,6 +49,7 @@ export function commandOf(decision: Forward, unit: Command["unit"]): Command {
     forwarded: false,
     guarded: verdict.hiddenClasses.length > 0,
     copy: undefined,
+    statement: 0,
     rows: 0,
     maskedCells: 0,
     totalRows: 0,

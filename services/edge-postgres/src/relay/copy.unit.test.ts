@@ -59,6 +59,8 @@ const mask = (...columns: ColumnExecution[]): ResultMask => ({
   classes: [],
   scrubText: true,
   staleSchema: false,
+  disagreement: "",
+  whole: [],
   remote: async (_, cells) => cells.map((c) => Buffer.from(`<${c.toString()}>`)),
 });
 

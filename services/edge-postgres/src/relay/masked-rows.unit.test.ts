@@ -69,6 +69,8 @@ const mask = (...columns: ColumnExecution[]): ResultMask => ({
   classes: [],
   scrubText: true,
   staleSchema: false,
+  disagreement: "",
+  whole: [],
   remote: async (column, cells) => {
     asked.push([column, cells.map(String)]);
     return cells.map((c) => (String(c) === "same" ? c : Buffer.from(`#${c.length}`)));

@@ -52,6 +52,7 @@ beforeAll(async () => {
                         ? Action.ACTION_NULL
                         : Action.ACTION_REDACT,
                 class: is ? "email" : "",
+                reason: column.tableOid === 0 ? "no origin" : "classified",
               });
             }),
             scrubText: hides && touches,

@@ -110,6 +110,8 @@ export class Relay {
         copyInBegan: () => this.#client.copyInBegan(),
         copyInEnded: () => frontend.copyInEnded(),
         answered: () => this.#answered(),
+        withheld: (cycle) => this.#client.withheld(cycle),
+        enough: () => this.#cancelling.ask(this.#running()),
         broken: (error) => broken(error, "target"),
       },
     });

@@ -1,5 +1,5 @@
 import type { Edge, EdgeSession, ResultMask } from "@sallyport/edge";
-import { CommandCompleted_Status as Status } from "@sallyport/proto/record";
+import { CommandCompleted_Status as Status, ResultRefused_Cause } from "@sallyport/proto/record";
 import type { Logger } from "@sallyport/runtime";
 import {
   cellPlaces,
@@ -16,9 +16,10 @@ import {
   rowsOfTag,
 } from "../wire/backend.ts";
 import { WireFault } from "../wire/fault.ts";
+import { encodeReport } from "../wire/encode.ts";
 import { Backend, backendTable } from "../wire/message-table.ts";
 import { Handing, MessageSplitter } from "../wire/splitter.ts";
-import type { BackendState } from "./backend-state.ts";
+import type { BackendEffect, BackendState } from "./backend-state.ts";
 import { type Command, type Question, unanswered } from "./command.ts";
 import { maskRows, type MaskedRows } from "./masked-rows.ts";
 import { Outgoing } from "./outgoing.ts";
@@ -26,6 +27,7 @@ import type { Portal, Prepared } from "./prepared.ts";
 import { mayReport, scrubNotification, scrubReport } from "./scrub.ts";
 import type { SessionState } from "./session-state.ts";
 import { wholeNotice } from "./whole-notice.ts";
+import { type Refusal, Withheld } from "./withheld.ts";
 
 /** What the target's side tells the client's side. */
 export interface TargetNews {
@@ -35,6 +37,10 @@ export interface TargetNews {
   copyInEnded(): void;
   /** Answers have come: whoever waits for the last of them may look again. */
   answered(): void;
+  /** To the client, `cycle` has failed; the target does not know. */
+  withheld(cycle: number): void;
+  /** So much of the running command's result is not shown that the target had better stop. */
+  enough(): void;
   /** The target broke the protocol, or a result cannot be shown: the session ends. */
   broken(error: unknown): void;
 }
@@ -70,6 +76,9 @@ export class TargetSide {
   readonly #splitter = new MessageSplitter(backendTable, WHOLE_UP_TO);
   readonly #chunks: Buffer[] = [];
   readonly #descriptions = new WeakMap<object, { bytes: Buffer; fields: FieldDescription[] }>();
+  readonly #withheld = new Withheld();
+  /** what is at hand is not for the client */
+  #silent = false;
   #ended = false;
 
   constructor(parts: TargetSideParts) {
@@ -134,7 +143,8 @@ export class TargetSide {
     if (!this.#splitter.atBoundary) return;
     const head = this.#parts.backend.head;
     const command = head?.command;
-    const open = head?.own === undefined && command !== undefined && !command.guarded;
+    const withheld = this.#withheld.any && this.#withheld.covers(head);
+    const open = withheld || (head?.own === undefined && command !== undefined && !command.guarded);
     const passes = open || (command !== undefined && command.result?.passesAll === true);
     this.#splitter.handOut(Backend.dataRow, passes ? Handing.flow : Handing.run);
     this.#splitter.handOut(Backend.copyData, open || command?.copy === "pass" ? Handing.flow : Handing.run);
@@ -144,7 +154,7 @@ export class TargetSide {
     const { type, count } = this.#splitter;
     const { backend } = this.#parts;
     // The rest of a message that flows: its beginning was looked at.
-    if (count === 0) return this.#pass(backend.head?.command);
+    if (count === 0) return this.#restOfMessage();
     const effect = backend.next(type);
     const question = backend.answering;
     if (
@@ -155,6 +165,7 @@ export class TargetSide {
     ) {
       return this.#ownAnswer(effect, question);
     }
+    if (this.#withheld.any && this.#withheld.covers(question)) return this.#swallow(effect, question as Question);
     switch (effect) {
       case "acknowledged":
         return this.#acknowledged(question as Question);
@@ -197,8 +208,15 @@ export class TargetSide {
     }
   }
 
+  #restOfMessage(): void {
+    const { head } = this.#parts.backend;
+    if (this.#withheld.any && this.#withheld.covers(head)) return this.#swallowed();
+    this.#pass(head?.command);
+  }
+
   /** What was handed out goes to the client as it is. */
   #pass(command: Command | undefined, columns?: ResultMask["classes"]): void {
+    if (this.#silent) return this.#flush();
     const { bytes, start, end } = this.#splitter;
     this.#outgoing.pass(bytes, start, end, command?.no ?? 0, columns);
   }
@@ -251,12 +269,16 @@ export class TargetSide {
     const mask = this.#maskFor(command);
     if (mask instanceof Promise) {
       this.#flush();
-      return mask.then((found) => this.#masked(command, found, swallow === true));
+      return mask.then((found) => this.#masked(question, command, found, swallow === true));
     }
-    this.#masked(command, mask, swallow === true);
+    this.#masked(question, command, mask, swallow === true);
   }
 
-  #masked(command: Command, mask: ResultMask, swallow: boolean): void {
+  #masked(question: Question, command: Command, mask: ResultMask, swallow: boolean): void {
+    if (mask.disagreement !== "") {
+      if (mask.staleSchema) this.#parts.state.mustObserve();
+      return this.#withhold(question, command, disagreed(mask.disagreement));
+    }
     command.result = mask;
     command.columnsTold = mask.classes.length === 0;
     if (mask.staleSchema) this.#parts.state.mustObserve();
@@ -279,7 +301,8 @@ export class TargetSide {
       this.#descriptions.set(verdict, known);
     }
     const { edge, session, state } = this.#parts;
-    return edge.maskFor(session, { verdict, columns: known.fields, schemaTouched: state.schemaTouched });
+    const { statement } = command;
+    return edge.maskFor(session, { verdict, columns: known.fields, schemaTouched: state.schemaTouched, statement });
   }
 
   #noData(question: Question): void {
@@ -328,7 +351,10 @@ export class TargetSide {
     this.#pass(command);
     this.#resultEnds(command);
     // A simple query may have further results; a portal has this one, in however many parts.
-    if (question.reply === "query") command.wholeTold = false;
+    if (question.reply === "query") {
+      command.wholeTold = false;
+      command.statement += 1;
+    }
     if (question.reply === "execute") this.#complete(command, Status.STATUS_OK);
   }
 
@@ -340,6 +366,7 @@ export class TargetSide {
     const { bytes, start, end } = this.#splitter;
     const status = decodeReadyForQuery(bytes, start + 5, end);
     const { state, prepared } = this.#parts;
+    this.#withheld.ready(question);
     this.#pass(undefined);
     state.ready(status);
     if (question.command !== undefined) {
@@ -367,11 +394,13 @@ export class TargetSide {
     command.maskedCells = 0;
   }
 
-  #complete(command: Command, status: Status): void {
+  #complete(command: Command, ended: Status): void {
     if (command.done) return;
     command.done = true;
     // A portal that was bound and never run, or not to its end.
     this.#resultEnds(command);
+    // What was withheld has failed to the client, however it ended at the target.
+    const status = command.error === "" ? ended : Status.STATUS_ERROR;
     const cancelled = command.error === "57014" && status === Status.STATUS_ERROR;
     const rows = command.totalRows + command.rows;
     // Its last bytes are still being gathered, perhaps with the next command's first: recorded behind them.
@@ -384,6 +413,64 @@ export class TargetSide {
       }),
     );
     this.#parts.state.answered(command.verdict.facts, status === Status.STATUS_OK);
+  }
+
+  // ---- results that are withheld
+
+  /** The client gets an error instead of the result, or of the rest of it. The session lives on. */
+  #withhold(question: Question, command: Command, refusal: Refusal): void {
+    const { session, news } = this.#parts;
+    const { cause, reason, sqlstate, detail, hint, policyIds } = refusal;
+    this.#flush();
+    this.#resultEnds(command);
+    const rows = command.totalRows;
+    session.gate.resultRefused({ command: command.no, cause, reason, rows, policyIds: [...policyIds] });
+    const report = encodeReport({ severity: "ERROR", sqlstate, message: reason, detail, hint });
+    this.#outgoing.release(command.no, report);
+    command.error = sqlstate;
+    this.#withheld.begin(question);
+    if (question.reply !== "query") news.withheld(question.cycle);
+  }
+
+  /** Kept count of, and not shown. */
+  #swallow(effect: BackendEffect, question: Question): Step {
+    switch (effect) {
+      case "rows":
+      case "copy-data":
+        return this.#swallowed();
+      case "acknowledged":
+        return this.#silently(() => this.#acknowledged(question));
+      case "command-complete":
+        return this.#silently(() => this.#commandComplete(question));
+      case "copy-in":
+        // To the client nothing takes data: nobody would send any, and the target waits.
+        throw new WireFault("the target takes COPY data behind a result that is withheld");
+      case "ready":
+        return this.#ready(question);
+      case "error":
+        return this.#error(question);
+      case "parameter-status":
+        return this.#parameterStatus();
+      case "notification":
+        return this.#notification();
+      case "violation":
+        throw new WireFault("the target sent what nobody asked for");
+      default:
+        return this.#flush();
+    }
+  }
+
+  #swallowed(): void {
+    this.#flush();
+    const { start, end } = this.#splitter;
+    if (this.#withheld.swallowed(end - start)) this.#parts.news.enough();
+  }
+
+  /** The target has done what the client takes for skipped: it is on record, and what it made is known. */
+  #silently(answer: () => void): void {
+    this.#silent = true;
+    answer();
+    this.#silent = false;
   }
 
   // ---- errors and texts
@@ -402,6 +489,10 @@ export class TargetSide {
     }
     if (question?.own !== undefined) return this.#ownFailed(question, dropped);
     const command = question?.command;
+    if (this.#withheld.any && this.#withheld.covers(question)) {
+      this.#flush();
+      return this.#failed(question, dropped);
+    }
     if (command !== undefined) command.error = sqlstateIn(fields);
     const shown = this.#text(question, fields, true);
     if (shown instanceof Promise) return shown.then(() => this.#failed(question, dropped));
@@ -534,6 +625,16 @@ export class TargetSide {
     this.#pass(command);
   }
 }
+
+/** Whoever may find the reason looks into the record. */
+const disagreed = (reason: string): Refusal => ({
+  cause: ResultRefused_Cause.CAUSE_DISAGREEMENT,
+  sqlstate: "42501",
+  reason,
+  detail: "The command may have run at the target. Nothing of its result was sent.",
+  hint: "Run it again: the schema is observed anew. If it is refused again, tell whoever runs the gateway.",
+  policyIds: [],
+});
 
 function sqlstateIn(fields: MessageFields): string {
   const code = fields.get("C") ?? "";

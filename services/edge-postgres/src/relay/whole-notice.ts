@@ -2,8 +2,8 @@ import type { ResultMask } from "@sallyport/edge";
 import { encodeReport } from "../wire/encode.ts";
 
 /**
- * Tells the client that columns of a result are masked whole because they have no origin: a count that is masked is NULL,
- * and NULL is an answer too.
+ * Tells the client that columns of a result are masked whole because they are computed from hidden data, or it is not
+ * known whether they are: a number that is masked is NULL, and NULL is an answer too.
  */
 
 const NOTHING = Buffer.alloc(0);
@@ -16,9 +16,7 @@ const notices = new WeakMap<ResultMask, Buffer>();
 export function wholeNotice(mask: ResultMask): Buffer {
   const known = notices.get(mask);
   if (known !== undefined) return known;
-  // A column without an origin passes, or is masked whole: there is no third.
-  const whole = mask.classes.filter(({ tableOid, transform }) => tableOid === 0 && transform !== "pass");
-  const notice = whole.length === 0 ? NOTHING : encode(whole.map(({ name }) => name));
+  const notice = mask.whole.length === 0 ? NOTHING : encode(mask.whole);
   notices.set(mask, notice);
   return notice;
 }
@@ -28,12 +26,12 @@ function encode(names: readonly string[]): Buffer {
   const more = names.length > NAMED ? ` and ${names.length - NAMED} more` : "";
   const [columns, their] =
     names.length === 1
-      ? ["1 column of this result is", "it has no origin"]
-      : [`${names.length} columns of this result are`, "they have no origin"];
+      ? ["1 column of this result is", "it is"]
+      : [`${names.length} columns of this result are`, "they are"];
   return encodeReport({
     severity: "NOTICE",
     sqlstate: "00000",
-    message: `${columns} masked whole (${named}${more}): ${their}, and the statement touches data that is hidden from you, or could.`,
+    message: `${columns} masked whole (${named}${more}): ${their} computed from data that is hidden from you, or could be.`,
     hint: "What is not hidden is shown in columns that come from a table as they are.",
   });
 }

@@ -1,5 +1,5 @@
 /** What a protocol sees of the gate; `gate.ts` has the order. */
-import type { ColumnClass, CommandCompleted_Status } from "@sallyport/proto/record";
+import type { ColumnClass, CommandCompleted_Status, ResultRefused } from "@sallyport/proto/record";
 import type { Decision, Deny, Forward, Held, Hold } from "./outcome.ts";
 import type { AdmissionUnit, CommandContext } from "./unit.ts";
 
@@ -93,6 +93,8 @@ export interface Gate {
 
   /** ResultMasked: one per result. */
   masked(command: number, result: MaskedResult): void;
+  /** ResultRefused: a result, or the rest of one, is withheld. Record it before what the client is told. */
+  resultRefused(refused: ResultRefused): void;
   /** StatementPrepared: a named statement of the protocol exists now. */
   prepared(decision: Forward, parameterTypes: readonly number[]): void;
   /** CommandCompleted; durations and bytes are counted here. */

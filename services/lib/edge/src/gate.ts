@@ -10,6 +10,7 @@ import {
   CommandHeld,
   RecordKind,
   ResultMasked,
+  ResultRefused,
   StatementPrepared,
   VerdictReached,
   type ColumnClass,
@@ -430,6 +431,10 @@ export class SessionGate implements Gate {
     this.append(RecordKind.RECORD_KIND_RESULT_MASKED, fact, false);
     if (result.maskedCells > 0) this.parts.telemetry.masked(result.maskedCells);
     this.running.get(command)?.trace?.masked();
+  }
+
+  resultRefused(refused: ResultRefused): void {
+    this.append(RecordKind.RECORD_KIND_RESULT_REFUSED, ResultRefused.encode(refused).finish(), true);
   }
 
   prepared(decision: Forward, parameterTypes: readonly number[]): void {

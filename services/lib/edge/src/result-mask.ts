@@ -19,6 +19,10 @@ export interface ResultMask {
   readonly scrubText: boolean;
   /** an origin is not in the observed schema: observe again */
   readonly staleSchema: boolean;
+  /** the analysis and the server's description differ: no row of this result may be shown. In words, without values; or "" */
+  readonly disagreement: string;
+  /** names of columns that are masked whole because it is not known what of their sources is in them */
+  readonly whole: readonly string[];
   /** Masked cells in the same order (never NULL); rejects with AppError when masking cannot be reached: end the result. */
   remote(column: number, cells: readonly Buffer[]): Promise<readonly Buffer[]>;
 }
@@ -29,7 +33,12 @@ export interface ResultShape {
   verdict: KnownVerdict;
   columns: readonly ResultColumn[];
   schemaTouched: boolean;
+  /** whose result it is, counted from 0 within the text: its lineage counts; absent: a shape that is no statement's result */
+  statement?: number;
 }
+
+/** What `masking` says of columns whose values are computed, or come from it is not known where. */
+const WHOLE: ReadonlySet<string> = new Set(["no origin", "derived"]);
 
 /** Of one verdict: a statement has few shapes. */
 const SHAPES = 32;
@@ -83,6 +92,8 @@ class PlannedMask implements ResultMask {
   readonly hasRemote: boolean;
   readonly scrubText: boolean;
   readonly staleSchema: boolean;
+  readonly disagreement: string;
+  readonly whole: readonly string[];
   planId: string;
   private readonly masking: MaskingLink;
   private readonly request: PlanResult;
@@ -101,6 +112,12 @@ class PlannedMask implements ResultMask {
     this.hasRemote = this.columns.some((column) => column.kind === "remote");
     this.scrubText = plan.scrubText;
     this.staleSchema = plan.staleSchema;
+    this.disagreement = plan.disagreement;
+    this.whole = plan.columns.flatMap((column, index) =>
+      WHOLE.has(column.reason) && column.action !== ColumnPlan_Action.ACTION_PASS
+        ? [(request.columns[index] as ResultColumn).name]
+        : [],
+    );
   }
 
   async remote(column: number, cells: readonly Buffer[]): Promise<readonly Buffer[]> {
@@ -140,7 +157,7 @@ class PlannedMask implements ResultMask {
   private async planAgain(): Promise<void> {
     const plan = await this.masking.plan(this.request, this.newest());
     const actions = actionsOf(this.request, plan);
-    if (actions.some((action, i) => action !== this.actions[i])) {
+    if (plan.disagreement !== this.disagreement || actions.some((action, i) => action !== this.actions[i])) {
       throw new AppError("unavailable", "edge.mask", "what must be masked has changed while the result was read");
     }
     this.planId = plan.planId;
@@ -183,12 +200,12 @@ function requestOf(scope: Scope, shape: ResultShape): PlanResult {
     relations: facts.relations,
     unknownSources: facts.opaque || facts.userCode || facts.relations.some((relation) => relation.kind === "unknown"),
     schemaTouched: shape.schemaTouched,
-    lineage: undefined,
+    lineage: shape.statement === undefined ? undefined : facts.lineage.find((one) => one.statement === shape.statement),
   };
 }
 
 function keyOf(shape: ResultShape): string {
-  let key = shape.schemaTouched ? "t" : "f";
+  let key = `${shape.schemaTouched ? "t" : "f"}${shape.statement ?? ""};`;
   for (const column of shape.columns) {
     const { tableOid, columnNumber, typeOid, binary, name } = column;
     key += `${tableOid},${columnNumber},${typeOid},${binary ? 1 : 0},${name.length},${name}`;
