@@ -6,6 +6,7 @@ import { LoadedSet, STATEMENT_TEXT, compile } from "./cedar/compile.ts";
 import type { Vocabulary } from "./cedar/compile.ts";
 import { ConfiguredEntities } from "./cedar/entities.ts";
 import { Grants } from "./check/grants.ts";
+import { Windows } from "./check/windows.ts";
 import { Schemas } from "./schema/schema-index.ts";
 
 export interface Published {
@@ -25,6 +26,7 @@ export interface StateOptions {
 export class State {
   readonly schemas = new Schemas();
   readonly grants = new Grants();
+  readonly windows = new Windows();
   #published: Published | undefined;
   #generation = 0;
   readonly #options: StateOptions;
@@ -50,6 +52,7 @@ export class State {
         }
         break;
       default:
+        this.windows.apply(fact);
         this.grants.apply(fact);
     }
   }

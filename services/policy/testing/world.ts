@@ -5,6 +5,7 @@ import { Configuration, Schema } from "@sallyport/proto/catalog_model";
 import type { PolicyFile } from "@sallyport/proto/catalog_model";
 import { Event } from "@sallyport/proto/event";
 import { CheckRequest } from "@sallyport/proto/policy";
+import type { SessionCounts } from "@sallyport/proto/policy";
 import { Principal, PrincipalKind, TokenKind } from "@sallyport/proto/principal";
 import type { Verdict } from "@sallyport/proto/verdict";
 import { Judge } from "../src/check/judge.ts";
@@ -147,6 +148,7 @@ export interface CommandMore {
   connection?: string;
   command?: Command;
   clientAddress?: string;
+  counts?: Partial<SessionCounts>;
 }
 
 export interface WorldOptions {
@@ -194,7 +196,10 @@ export async function openWorld(options: WorldOptions = {}): Promise<World> {
     apply,
     configure,
     clock,
-    check: async (text, { as = person("engineer"), connection = "orders", command = {}, clientAddress } = {}) => {
+    check: async (
+      text,
+      { as = person("engineer"), connection = "orders", command = {}, clientAddress, counts } = {},
+    ) => {
       const value = {
         protocol: "postgresql",
         unit: "simple-query",
@@ -205,7 +210,8 @@ export async function openWorld(options: WorldOptions = {}): Promise<World> {
         ...command,
       };
       const subject = { $case: "command" as const, value };
-      return await judge.judge(CheckRequest.fromPartial({ session: session(as, connection, clientAddress), subject }));
+      const asking = { ...session(as, connection, clientAddress), ...(counts === undefined ? {} : { counts }) };
+      return await judge.judge(CheckRequest.fromPartial({ session: asking, subject }));
     },
     connect: async (who, connection = "orders") => {
       const subject = { $case: "connect" as const, value: {} };

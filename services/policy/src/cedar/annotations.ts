@@ -6,6 +6,18 @@ export interface HoldTerms {
   group: string;
   quorum: number;
   withinSeconds: number;
+  /** of `connect`: lifted for a time, at most so long; undefined: for one command */
+  windowSeconds: number | undefined;
+  /** whoever may break glass lifts it alone, at most so long; undefined: nobody does */
+  breakGlassSeconds: number | undefined;
+}
+
+/** What is counted together for a limit of rows. */
+export type Per = "result" | "session" | "hour";
+
+export interface LimitTerms {
+  rows: number;
+  per: Per;
 }
 
 export interface PolicyTerms {
@@ -13,6 +25,8 @@ export interface PolicyTerms {
   message: string;
   shadow: boolean;
   hold: HoldTerms | undefined;
+  /** it forbids nothing but rows beyond some number; with a hold: what is used up is held */
+  limit: LimitTerms | undefined;
 }
 
 export interface AnnotationProblem {
@@ -21,12 +35,27 @@ export interface AnnotationProblem {
   message: string;
 }
 
-const KNOWN = new Set(["id", "approval", "quorum", "within", "message", "mode"]);
-const ONLY_ON_FORBIDS = ["approval", "quorum", "within", "message", "mode"];
+const KNOWN = new Set([
+  "id",
+  "approval",
+  "quorum",
+  "within",
+  "window",
+  "break_glass",
+  "message",
+  "mode",
+  "rows",
+  "per",
+]);
+const ONLY_ON_FORBIDS = ["approval", "quorum", "within", "window", "break_glass", "message", "mode", "rows", "per"];
 const MAX_ID = 128;
 const MAX_MESSAGE = 500;
 const MAX_QUORUM = 20;
+const MAX_ROWS = 1_000_000_000_000;
 const MAX_WITHIN = 7 * 24 * 3_600;
+const MAX_WINDOW = 7 * 24 * 3_600;
+/** Nobody else has agreed: it is for an emergency, not for a working week. */
+const MAX_BREAK_GLASS = 24 * 3_600;
 const DEFAULT_WITHIN = 15 * 60;
 const UNITS: Readonly<Record<string, number>> = { s: 1, m: 60, h: 3_600, d: 86_400 };
 
@@ -78,7 +107,35 @@ export function readAnnotations(
   const mode = value("mode");
   if (mode !== undefined && mode !== "shadow") problem("mode", '@mode can only be "shadow"');
   const hold = readHold(value, problem);
-  return { terms: { id: id ?? "", message, shadow: mode === "shadow", hold }, problems };
+  const limit = readLimit(value, problem);
+  return { terms: { id: id ?? "", message, shadow: mode === "shadow", hold, limit }, problems };
+}
+
+function readLimit(
+  value: (name: string) => string | undefined,
+  problem: (annotation: string, message: string) => void,
+): LimitTerms | undefined {
+  const rows = value("rows");
+  const per = value("per") ?? "result";
+  if (rows === undefined) {
+    if (value("per") !== undefined) problem("per", '@per needs a @rows("…") beside it');
+    return undefined;
+  }
+  const count = Number(rows);
+  if (rows.trim() === "" || !Number.isInteger(count) || count < 0 || count > MAX_ROWS) {
+    problem("rows", `@rows must be a whole number from 0 to ${MAX_ROWS}`);
+  }
+  if (per !== "result" && per !== "session" && per !== "hour") {
+    problem("per", '@per can only be "result", "session" or "hour"');
+    return undefined;
+  }
+  if (value("mode") !== undefined)
+    problem("mode", "@mode cannot stand beside @rows: it is not known what would be cut");
+  if (per === "result" && value("approval") !== undefined) {
+    const why = "how many rows a result has is not known before it runs";
+    problem("approval", `@approval needs @per("session") or @per("hour") beside @rows: ${why}`);
+  }
+  return { rows: count, per };
 }
 
 function readHold(
@@ -89,7 +146,7 @@ function readHold(
   const quorum = value("quorum");
   const within = value("within");
   if (group === undefined) {
-    for (const name of ["quorum", "within"]) {
+    for (const name of ["quorum", "within", "window", "break_glass"]) {
       if (value(name) !== undefined) problem(name, `@${name} needs an @approval("group") beside it`);
     }
     return undefined;
@@ -103,5 +160,19 @@ function readHold(
   if (withinSeconds === undefined || withinSeconds < 1 || withinSeconds > MAX_WITHIN) {
     problem("within", '@within must be a duration from "1s" to "7d": a number and s, m, h or d');
   }
-  return { group, quorum: count, withinSeconds: withinSeconds ?? DEFAULT_WITHIN };
+  const limit = (name: string, most: number, called: string): number | undefined => {
+    const text = value(name);
+    const length = text === undefined ? undefined : seconds(text);
+    if (text !== undefined && (length === undefined || length < 1 || length > most)) {
+      problem(name, `@${name} must be a duration from "1s" to "${called}": a number and s, m, h or d`);
+    }
+    return length;
+  };
+  return {
+    group,
+    quorum: count,
+    withinSeconds: withinSeconds ?? DEFAULT_WITHIN,
+    windowSeconds: limit("window", MAX_WINDOW, "7d"),
+    breakGlassSeconds: limit("break_glass", MAX_BREAK_GLASS, "1d"),
+  };
 }

@@ -1,6 +1,6 @@
 /**
- * From policy files to three sets: base (permits and plain forbids), holds (forbids with @approval) and shadow (forbids
- * with @mode("shadow")). All problems of all files are found at once, each with its position.
+ * From policy files to four sets: base (permits and plain forbids), holds (forbids with @approval), limits (forbids with
+ * @rows) and shadow (forbids with @mode("shadow")). All problems of all files are found at once, each with its position.
  */
 
 import { createHash } from "node:crypto";
@@ -18,9 +18,18 @@ import { splitPolicies } from "./source.ts";
 import type { SourcePolicy } from "./source.ts";
 
 export const COMMAND_ACTIONS = ["read", "write", "define", "administer", "transfer", "opaque", "tunnel"] as const;
-export const ACTIONS = ["connect", ...COMMAND_ACTIONS, "reveal", "approve", "audit", "configure", "revoke"] as const;
+export const ACTIONS = [
+  "connect",
+  ...COMMAND_ACTIONS,
+  "reveal",
+  "approve",
+  "break-glass",
+  "audit",
+  "configure",
+  "revoke",
+] as const;
 export type PolicyAction = (typeof ACTIONS)[number];
-export const SETS = ["base", "holds", "shadow"] as const;
+export const SETS = ["base", "holds", "limits", "shadow"] as const;
 export type SetKind = (typeof SETS)[number];
 
 export interface Problem {
@@ -149,7 +158,7 @@ class Compiling {
     this.policies.set(terms.id, {
       terms,
       effect: policy.effect,
-      kind: terms.shadow ? "shadow" : terms.hold === undefined ? "base" : "holds",
+      kind: kindOf(terms),
       text: source.text,
       syntax: policy,
       path,
@@ -206,14 +215,29 @@ const byteIndex = (text: string, part: string): number => {
   return index < 0 ? -1 : Buffer.byteLength(text.slice(0, index));
 };
 
-/** Only a command can wait for a second person. */
+function kindOf({ shadow, hold, limit }: PolicyTerms): SetKind {
+  if (shadow) return "shadow";
+  if (limit !== undefined) return "limits";
+  return hold === undefined ? "base" : "holds";
+}
+
+/** Only a command can wait for a second person, and has rows. */
 function holdScope(policy: PolicyJson, terms: PolicyTerms): AnnotationProblem[] {
-  if (terms.hold === undefined) return [];
+  const annotation = terms.hold !== undefined ? "approval" : terms.limit === undefined ? undefined : "rows";
+  if (annotation === undefined) return [];
   const actions = actionsOf(policy);
+  if (terms.hold?.windowSeconds !== undefined) return windowScope(actions);
   const held = actions?.every((action) => (COMMAND_ACTIONS as readonly string[]).includes(action)) ?? false;
   if (held) return [];
-  const message = `@approval needs a scope of actions that can wait: action in [Action::"${COMMAND_ACTIONS.join('", Action::"')}"]`;
-  return [{ annotation: "approval", message }];
+  const needs = annotation === "rows" ? "of commands" : "of actions that can wait";
+  const message = `@${annotation} needs a scope ${needs}: action in [Action::"${COMMAND_ACTIONS.join('", Action::"')}"]`;
+  return [{ annotation, message }];
+}
+
+/** Nobody waits at a login: what holds it is lifted for a time, before. */
+function windowScope(actions: readonly string[] | undefined): AnnotationProblem[] {
+  if (actions?.length === 1 && actions[0] === "connect") return [];
+  return [{ annotation: "window", message: '@window needs the scope action == Action::"connect", and nothing else' }];
 }
 
 /**

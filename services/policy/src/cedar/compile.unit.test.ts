@@ -60,6 +60,28 @@ test.each([
     ["1:10 @approval needs a scope"],
   ],
   ['@id("a") @approval("dba") forbid (principal, action, resource);', ["1:10 @approval needs a scope"]],
+  [
+    '@id("a") @rows("5") permit (principal, action, resource);',
+    ["1:10 @rows means nothing", "1:10 @rows needs a scope"],
+  ],
+  ['@id("a") @rows("5") forbid (principal, action, resource);', ["1:10 @rows needs a scope of commands"]],
+  ['@id("a") @rows("5") forbid (principal, action == Action::"connect", resource);', ["1:10 @rows needs a scope"]],
+  ['@id("a") @rows("") forbid (principal, action == Action::"read", resource);', ["1:10 @rows must be"]],
+  ['@id("a") @rows("-1") forbid (principal, action == Action::"read", resource);', ["1:10 @rows must be"]],
+  ['@id("a") @rows("1.5") forbid (principal, action == Action::"read", resource);', ["1:10 @rows must be"]],
+  ['@id("a") @per("hour") forbid (principal, action == Action::"read", resource);', ["1:10 @per needs a @rows"]],
+  [
+    '@id("a") @rows("5") @per("day") forbid (principal, action == Action::"read", resource);',
+    ["1:21 @per can only be"],
+  ],
+  [
+    '@id("a") @rows("5") @mode("shadow") forbid (principal, action == Action::"read", resource);',
+    ["1:21 @mode cannot stand beside @rows"],
+  ],
+  [
+    '@id("a") @rows("5") @approval("dba") forbid (principal, action == Action::"read", resource);',
+    ["1:21 @approval needs @per"],
+  ],
   ['@id("") forbid (principal, action, resource);', ["1:1 @id must have"]],
   ['@id("__proto__") forbid (principal, action, resource);', ["1:1 @id must have"]],
   ['@id("a\\nb") forbid (principal, action, resource);', ["1:1 @id must have"]],

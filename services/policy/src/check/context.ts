@@ -32,6 +32,8 @@ export interface BuiltContext {
   context: Values;
   /** ms since 1970 until which the context stays as it is; 0: it does not move */
   expiresAtMs: number;
+  /** it has what the next row changes: nothing that depends on it holds for another command */
+  momentary: boolean;
 }
 
 export function buildContext(paths: ReadonlySet<string>, input: ContextInput): BuiltContext {
@@ -42,6 +44,8 @@ export function buildContext(paths: ReadonlySet<string>, input: ContextInput): B
     if (session !== undefined) context["session"] = session;
     const ages = ["session.age", "session.auth_age"].some((path) => mentions(paths, path));
     if (ages) expiries.push(input.nowMs + 1_000);
+    // An edge drops what it keeps when probes are added; that the hour goes on makes them fewer.
+    if (mentions(paths, "session.probes_hour")) expiries.push(input.nowMs + 60_000);
   }
   if (mentions(paths, "clock")) {
     const { hour, weekday, untilMs } = clockAt(input.nowMs, input.timeZone);
@@ -53,7 +57,19 @@ export function buildContext(paths: ReadonlySet<string>, input: ContextInput): B
     if (command !== undefined) context["command"] = command;
     if (mentions(paths, "text")) context["text"] = input.command.text;
   }
-  return { context, expiresAtMs: expiries.length === 0 ? 0 : Math.min(...expiries) };
+  const momentary = ["session.rows", "session.rows_hour"].some((path) => mentions(paths, path));
+  return { context, expiresAtMs: expiries.length === 0 ? 0 : Math.min(...expiries), momentary };
+}
+
+/** How often a session's ages are looked at again once it is open. */
+const AGES_AGAIN_MS = 30_000;
+
+/** ms since 1970 at which an open session's right to be connected is to be decided again; 0: not by time. */
+export function connectExpiry(paths: ReadonlySet<string>, nowMs: number, timeZone: string): number {
+  const expiries: number[] = [];
+  if (mentions(paths, "clock")) expiries.push(clockAt(nowMs, timeZone).untilMs);
+  if (["session.age", "session.auth_age"].some((path) => mentions(paths, path))) expiries.push(nowMs + AGES_AGAIN_MS);
+  return expiries.length === 0 ? 0 : Math.min(...expiries);
 }
 
 /** Of a record, the attributes that are looked at; undefined: none is. */
@@ -71,6 +87,10 @@ function sessionValues(session: SessionContext, nowMs: number): Values {
     age: secondsSince(session.openedAtMs, nowMs),
     auth_age: authTime > 0 ? secondsSince(authTime, nowMs) : NEVER,
     mfa: session.principal?.mfa === true,
+    rows: session.counts?.rows ?? 0,
+    rows_hour: session.counts?.rowsHour ?? 0,
+    probes: session.counts?.probes ?? 0,
+    probes_hour: session.counts?.probesHour ?? 0,
   };
   // An address that is none is left out: a policy that asks for it then fails to evaluate, and that is a refusal.
   if (isIP(address) !== 0) values["client_address"] = { __extn: { fn: "ip", arg: address } };

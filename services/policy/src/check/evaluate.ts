@@ -28,6 +28,8 @@ export interface Findings {
   /** `action` on what nothing permits it */
   notPermitted: { action: PolicyAction; called: string }[];
   holds: Set<string>;
+  /** limits of rows that concern the command */
+  limits: Set<string>;
   shadow: Set<string>;
   /** policies that failed to evaluate */
   errors: Set<string>;
@@ -38,6 +40,7 @@ export const noFindings = (): Findings => ({
   forbids: new Set(),
   notPermitted: [],
   holds: new Set(),
+  limits: new Set(),
   shadow: new Set(),
   errors: new Set(),
 });
@@ -74,6 +77,9 @@ export function ask(question: Question, asking: Asking, findings: Findings): voi
   const holds = set.evaluate("holds", action, key, request);
   for (const id of holds?.errors ?? []) findings.errors.add(id);
   for (const id of holds?.reasons ?? []) findings.holds.add(id);
+  const limits = set.evaluate("limits", action, key, request);
+  for (const id of limits?.errors ?? []) findings.errors.add(id);
+  for (const id of limits?.reasons ?? []) findings.limits.add(id);
   for (const id of set.evaluate("shadow", action, key, request)?.reasons ?? []) findings.shadow.add(id);
 }
 

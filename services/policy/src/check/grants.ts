@@ -35,6 +35,8 @@ export class Grants {
     switch (fact.$case) {
       case "approvalRequested": {
         const asked = fact.value;
+        // Of a time, not of a command: `windows.ts`.
+        if (asked.window !== undefined) return;
         this.#requests.set(asked.approvalId, {
           sessionId: asked.sessionId,
           principalId: asked.principal?.id ?? "",

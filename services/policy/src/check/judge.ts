@@ -3,15 +3,7 @@
 import { randomUUID } from "node:crypto";
 import type { CheckRequest, CommandCheck, SessionContext } from "@sallyport/proto/policy";
 import type { Principal } from "@sallyport/proto/principal";
-import {
-  CacheScope,
-  CacheScope_Kind,
-  CommandFacts,
-  DenyReason,
-  Hold,
-  Outcome,
-  Verdict,
-} from "@sallyport/proto/verdict";
+import { CacheScope, CacheScope_Kind, CommandFacts, DenyReason, Outcome, Verdict } from "@sallyport/proto/verdict";
 import canonicalize from "canonicalize";
 import type { LoadedSet, PolicyAction } from "../cedar/compile.ts";
 import { ENGINE } from "../cedar/engine.ts";
@@ -23,17 +15,19 @@ import { isRefused } from "../sql/outline.ts";
 import type { Outline, Understanding } from "../sql/outline.ts";
 import { PARSER } from "../sql/parser.ts";
 import type { Published, State } from "../state.ts";
-import { MAX_CONTEXT_TEXT, buildContext } from "./context.ts";
+import { MAX_CONTEXT_TEXT, buildContext, connectExpiry } from "./context.ts";
 import { ask, noFindings, questionsFor } from "./evaluate.ts";
 import type { Findings, Question } from "./evaluate.ts";
 import { covers } from "./grants.ts";
+import { limitsOf, withoutGranted } from "./limits.ts";
 import { HiddenClasses, earlier } from "./hidden-classes.ts";
+import { holdsOf } from "./hold-terms.ts";
 import { Writers } from "./may-write.ts";
 import { MAX_TARGETS, resolve } from "./resolve.ts";
 import type { Resolved } from "./resolve.ts";
 import { unsafeSetting } from "./session-settings.ts";
 import { databaseTarget } from "./touched.ts";
-import { evaluationFailed, forbidden, held, notPermitted, notUnderstood } from "./wording.ts";
+import { accessAskedFor, evaluationFailed, forbidden, held, notPermitted, notUnderstood } from "./wording.ts";
 
 export interface JudgeOptions {
   state: State;
@@ -56,6 +50,7 @@ interface Ground {
   asOf: number;
   hidden: { classes: readonly string[]; expiresAtMs: number };
   mayWrite: boolean;
+  defaultDatabase: string;
 }
 
 type Refusal = Pick<Verdict, "reason" | "message"> & Partial<Verdict>;
@@ -118,7 +113,20 @@ export class Judge {
     const principalId = session.principal?.id ?? "";
     const place = { connection: session.connection, database: session.database };
     const mayWrite = this.#writers.may(published, { principal, connection, place });
-    return { session, principal, principalId, connection, published, set, nowMs, asOf: asOf(), hidden, mayWrite };
+    const defaultDatabase = configured?.defaultDatabase ?? "";
+    return {
+      session,
+      principal,
+      principalId,
+      connection,
+      published,
+      set,
+      nowMs,
+      asOf: asOf(),
+      hidden,
+      mayWrite,
+      defaultDatabase,
+    };
   }
 
   #connect(ground: Ground): Verdict {
@@ -132,8 +140,12 @@ export class Judge {
       questions: [question],
       context: built.context,
       facts,
-      cache: CacheScope.fromPartial({}),
+      cache: CacheScope.fromPartial({ expiresAtMs: this.#connectExpiry(ground) }),
     });
+  }
+
+  #connectExpiry({ set, nowMs }: Ground): number {
+    return connectExpiry(pathsOf(set, ["connect"]), nowMs, this.#options.timeZone);
   }
 
   #command(request: CheckRequest, ground: Ground, command: CommandCheck): Verdict | Promise<Verdict> {
@@ -222,7 +234,9 @@ export class Judge {
       questions,
       context: built.context,
       facts,
-      cache: scope(resolved, outline, mentions(paths, "text"), earlier(built.expiresAtMs, ground.hidden.expiresAtMs)),
+      cache: built.momentary
+        ? CacheScope.fromPartial({})
+        : scope(resolved, outline, mentions(paths, "text"), earlier(built.expiresAtMs, ground.hidden.expiresAtMs)),
       command,
     };
     const findings = noFindings();
@@ -255,7 +269,8 @@ export class Judge {
   /** The strictest of what was found. */
   #decide(ground: Ground, findings: Findings, parts: Parts): Verdict {
     const { set, session } = ground;
-    const base = { ...known(ground), facts: parts.facts, inputs: inputs(ground, parts), cache: parts.cache };
+    const { limits, usedUp, counted } = limitsOf(findings.limits, set, session.counts);
+    const base = { ...known(ground), facts: parts.facts, inputs: inputs(ground, parts, counted), cache: parts.cache };
     const shadow = [...findings.shadow].toSorted();
     const deny = (reason: Verdict["reason"], message: string, determining: Iterable<string>): Verdict =>
       this.#verdict({
@@ -277,12 +292,20 @@ export class Judge {
       const message = notPermitted(findings, ground.principalId, session.connection);
       return deny(DenyReason.DENY_REASON_NOT_PERMITTED, message, []);
     }
-    const holds = holdsOf([...findings.holds].toSorted(), set);
+    const found = holdsOf([...findings.holds, ...usedUp].toSorted(), set);
+    const access = this.#options.state.windows.lift(found, session, ground.nowMs);
+    const holds = access.remaining;
     const command = parts.command;
     const grant = command !== undefined && command.approvalId !== "" ? this.#grant(ground, command) : undefined;
     if (grant?.kind === "invalid") {
       base.cache = CacheScope.fromPartial({});
       return deny(DenyReason.DENY_REASON_NOT_APPROVED, `This is not approved: ${grant.message}.`, []);
+    }
+    // Nobody waits at a login, nor for it.
+    if (holds.some((hold) => hold.windowSeconds !== undefined)) {
+      const message = accessAskedFor(holds, ground.session, ground.defaultDatabase);
+      const ids = holds.map((hold) => hold.policyId);
+      return { ...deny(DenyReason.DENY_REASON_NOT_APPROVED, message, ids), holds, cache: CacheScope.fromPartial({}) };
     }
     if (holds.length > 0 && grant === undefined) {
       const ids = holds.map((hold) => hold.policyId);
@@ -299,10 +322,20 @@ export class Judge {
         holds.map((hold) => hold.policyId),
       );
     }
-    const determining = [...findings.permits].toSorted();
-    const approvalId = grant === undefined ? "" : (command?.approvalId ?? "");
-    const cache = grant === undefined ? base.cache : CacheScope.fromPartial({});
-    return this.#verdict({ ...base, outcome: Outcome.OUTCOME_FORWARD, determining, shadow, approvalId, cache });
+    // What holds and is lifted has decided too: the verdict names it, and who let it be lifted.
+    const determining = [...findings.permits, ...access.lifted.map((one) => one.policyId)].toSorted();
+    const approvalId = grant === undefined ? access.approvalId : (command?.approvalId ?? "");
+    const expiresAtMs = earlier(base.cache.expiresAtMs, access.untilMs);
+    const cache = grant === undefined ? { ...base.cache, expiresAtMs } : CacheScope.fromPartial({});
+    return this.#verdict({
+      ...base,
+      outcome: Outcome.OUTCOME_FORWARD,
+      determining,
+      shadow,
+      approvalId,
+      cache,
+      limits: withoutGranted(limits, [...(grant?.holds ?? []), ...access.lifted]),
+    });
   }
 
   #grant(ground: Ground, command: CommandCheck): ReturnType<State["grants"]["check"]> {
@@ -377,21 +410,8 @@ function pathsOf(set: LoadedSet, actions: readonly PolicyAction[]): Set<string> 
   return paths;
 }
 
-function holdsOf(ids: readonly string[], set: LoadedSet): Hold[] {
-  return ids.map((id) => {
-    const terms = set.policies.get(id)?.terms;
-    return Hold.fromPartial({
-      policyId: id,
-      group: terms?.hold?.group ?? "",
-      quorum: terms?.hold?.quorum ?? 1,
-      withinSeconds: terms?.hold?.withinSeconds ?? 0,
-      message: terms?.message || held([id], set),
-    });
-  });
-}
-
 /** All that Cedar was asked, so that it can be asked again: canonical JSON (RFC 8785). */
-function inputs(ground: Ground, parts: Parts): Buffer {
+function inputs(ground: Ground, parts: Parts, counted: Readonly<Record<string, number>>): Buffer {
   const { session } = ground;
   const asked = {
     version: 1,
@@ -404,6 +424,7 @@ function inputs(ground: Ground, parts: Parts): Buffer {
       return only === undefined ? { action, resource } : { action, resource, only };
     }),
     ...(parts.questions.length > MAX_LISTED ? { asked: parts.questions.length } : {}),
+    ...(Object.keys(counted).length === 0 ? {} : { counted }),
     ...(parts.command?.approvalId ? { approval: parts.command.approvalId } : {}),
   };
   return Buffer.from(canonicalize(asked) ?? "", "utf8");
