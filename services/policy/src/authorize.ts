@@ -12,6 +12,8 @@ import { ask, noFindings } from "./check/evaluate.ts";
 import type { Findings } from "./check/evaluate.ts";
 import { mayReveal } from "./check/hidden-classes.ts";
 import type { Reveal } from "./check/hidden-classes.ts";
+import { holdsOf } from "./check/hold-terms.ts";
+import { appliesTo } from "./check/may-write.ts";
 import { evaluationFailed, forbidden } from "./check/wording.ts";
 import type { Published } from "./state.ts";
 
@@ -21,7 +23,15 @@ export interface AuthorizeParts {
   timeZone: string;
 }
 
-const POWERS: ReadonlySet<string> = new Set(["connect", "reveal", "approve", "audit", "configure", "revoke"]);
+const POWERS: ReadonlySet<string> = new Set([
+  "connect",
+  "reveal",
+  "approve",
+  "break-glass",
+  "audit",
+  "configure",
+  "revoke",
+]);
 
 const refused = (message: string): AuthorizeResponse => AuthorizeResponse.fromPartial({ allowed: false, message });
 
@@ -33,6 +43,8 @@ export function authorize(request: AuthorizeRequest, parts: AuthorizeParts): Aut
   const action = ACTIONS.find((known) => known === request.action);
   if (action === undefined || !POWERS.has(action)) return refused(`There is no power called ${request.action}.`);
   if (action === "reveal") return reveal(request, principal, published, published.set, parts);
+  if (request.session !== undefined)
+    return access({ action, request, principal, published, set: published.set }, parts);
   const resource = resourceOf(action, request.resource, published);
   if (resource === undefined) return refused(`There is no connection ${request.resource}, or you may not use it.`);
 
@@ -44,9 +56,53 @@ export function authorize(request: AuthorizeRequest, parts: AuthorizeParts): Aut
   return answer(findings, set, `No policy permits ${request.principal?.id ?? ""} to ${action}${where}.`);
 }
 
+interface AccessQuestion {
+  action: PolicyAction;
+  request: AuthorizeRequest;
+  principal: EntityJson;
+  published: Published;
+  set: LoadedSet;
+}
+
+/** `connect` and `break-glass` before they are made use of, with what holds the one and the other would lift. */
+function access(asked: AccessQuestion, { nowMs, timeZone }: AuthorizeParts): AuthorizeResponse {
+  const { action, request, principal, published, set } = asked;
+  const connection = published.configured.connection(request.resource);
+  const configured = published.connections.get(request.resource);
+  const database = request.session?.database || (configured?.defaultDatabase ?? "");
+  const databases = [configured?.defaultDatabase, ...(configured?.databases ?? [])];
+  const there = connection !== undefined && databases.includes(database);
+  if (!there || request.session === undefined || (action !== "connect" && action !== "break-glass")) {
+    return refused(`There is no connection ${request.resource}/${database}, or you may not use it.`);
+  }
+  const session = { ...request.session, principal: request.principal, connection: request.resource, database };
+  const may = (about: PolicyAction): Findings => {
+    const { context } = buildContext(set.references(about).context, { session, nowMs, timeZone });
+    const findings = noFindings();
+    ask({ action: about, resource: connection, called: request.resource }, { set, principal, context }, findings);
+    return findings;
+  };
+  const findings = may(action);
+  const who = request.principal?.id ?? "";
+  const said = answer(findings, set, `No policy permits ${who} to ${action} on ${request.resource}.`);
+  if (!said.allowed) return said;
+  const connect = action === "connect" ? findings : may("connect");
+  const holding = holdsOf([...connect.holds].toSorted(), set);
+  if (action === "connect") return { ...said, access: { holds: holding, database } };
+  const place = { connection: request.resource, database };
+  const ofCommands = [...set.policies].filter(([, { kind, terms, syntax }]) => {
+    const { breakGlassSeconds, windowSeconds } = terms.hold ?? {};
+    if (kind !== "holds" || breakGlassSeconds === undefined || windowSeconds !== undefined) return false;
+    return appliesTo(syntax, { principal, connection, place }) !== false;
+  });
+  const ids = ofCommands.map(([id]) => id).toSorted();
+  const holds = [...holding.filter((hold) => hold.breakGlassSeconds !== undefined), ...holdsOf(ids, set)];
+  return { ...said, access: { holds, database } };
+}
+
 /** `connect` is about a connection; `approve` and `audit` may be; the others are about the gateway. */
 function resourceOf(action: PolicyAction, name: string, published: Published): EntityJson | undefined {
-  if (action === "connect") return published.configured.connection(name);
+  if (action === "connect" || action === "break-glass") return published.configured.connection(name);
   if (name === "" || action === "configure" || action === "revoke") return GATEWAY;
   return published.configured.connection(name);
 }

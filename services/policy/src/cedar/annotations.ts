@@ -166,7 +166,7 @@ function readHold(
     if (text !== undefined && (length === undefined || length < 1 || length > most)) {
       problem(name, `@${name} must be a duration from "1s" to "${called}": a number and s, m, h or d`);
     }
-    return length;
+    return text === undefined ? undefined : (length ?? 1);
   };
   return {
     group,

@@ -64,7 +64,8 @@ const and = (...all: Truth[]): Truth => (all.includes(false) ? false : all.inclu
 const or = (...all: Truth[]): Truth => (all.includes(true) ? true : all.includes(undefined) ? undefined : false);
 const not = (truth: Truth): Truth => (truth === undefined ? undefined : !truth);
 
-function appliesTo(policy: PolicyJson, writer: Writer): Truth {
+/** Whether a policy about commands applies to whoever asks there, as far as is known without the command. */
+export function appliesTo(policy: PolicyJson, writer: Writer): Truth {
   const conditions = policy.conditions.map(({ kind, body }) => {
     const truth = fold(body, writer, 0);
     return kind === "when" ? truth : not(truth);
