@@ -8,6 +8,7 @@ export type FieldRow = readonly [number, string, FieldType, string, boolean, Sen
 /** A map's key and value carry the sensitivity of the field that holds the map. */
 export const mapEntries: readonly string[] = [
   "Connection.LabelsEntry",
+  "Schema.SettingsEntry",
 ];
 
 export const messages: Readonly<Record<string, readonly FieldRow[]>> = {
@@ -130,6 +131,16 @@ export const messages: Readonly<Record<string, readonly FieldRow[]>> = {
     [6, "column_number", "uint", "", false, "public"],
     [7, "relation", "string", "", false, "public"],
   ],
+  ColumnCopy: [
+    [1, "schema", "string", "", false, "public"],
+    [2, "relation", "string", "", false, "public"],
+    [3, "relation_oid", "uint", "", false, "public"],
+    [4, "column", "string", "", false, "public"],
+    [5, "source_oid", "uint", "", false, "public"],
+    [6, "source_number", "uint", "", false, "public"],
+    [7, "exact", "bool", "", false, "public"],
+    [8, "class", "string", "", false, "public"],
+  ],
   ColumnFlow: [
     [1, "schema", "string", "", false, "public"],
     [2, "relation", "string", "", false, "public"],
@@ -139,6 +150,12 @@ export const messages: Readonly<Record<string, readonly FieldRow[]>> = {
     [6, "exact", "bool", "", false, "public"],
     [7, "unknown", "string", "", false, "public"],
     [8, "temporary", "bool", "", false, "public"],
+  ],
+  ColumnsCopied: [
+    [1, "connection", "string", "", false, "public"],
+    [2, "database", "string", "", false, "public"],
+    [3, "copies", "message", "ColumnCopy", true, "public"],
+    [4, "edge", "string", "", false, "public"],
   ],
   CommandAdmitted: [
     [1, "command", "uint", "", false, "public"],
@@ -174,6 +191,13 @@ export const messages: Readonly<Record<string, readonly FieldRow[]>> = {
     [7, "parameters", "message", "Parameter", true, "sensitive"],
     [8, "approval_id", "string", "", false, "public"],
     [9, "trace_id", "string", "", false, "public"],
+  ],
+  CommandExplained: [
+    [1, "principal_id", "string", "", false, "public"],
+    [2, "as_principal_id", "string", "", false, "public"],
+    [3, "connection", "string", "", false, "public"],
+    [4, "database", "string", "", false, "public"],
+    [5, "text", "string", "", false, "sensitive"],
   ],
   CommandFacts: [
     [1, "actions", "string", "", true, "public"],
@@ -240,6 +264,10 @@ export const messages: Readonly<Record<string, readonly FieldRow[]>> = {
     [2, "transform", "message", "Transform", false, "public"],
     [3, "parent", "string", "", false, "public"],
   ],
+  DescribedColumn: [
+    [1, "oid", "uint", "", false, "public"],
+    [2, "number", "int", "", false, "public"],
+  ],
   Event: [
     [1, "id", "string", "", false, "public"],
     [2, "at_ms", "int", "", false, "public"],
@@ -257,6 +285,9 @@ export const messages: Readonly<Record<string, readonly FieldRow[]>> = {
     [26, "provider_session_ended", "message", "ProviderSessionEnded", false, "public"],
     [40, "configuration_applied", "message", "ConfigurationApplied", false, "sensitive"],
     [41, "schema_observed", "message", "SchemaObserved", false, "public"],
+    [43, "observation_requested", "message", "ObservationRequested", false, "public"],
+    [44, "command_explained", "message", "CommandExplained", false, "sensitive"],
+    [42, "columns_copied", "message", "ColumnsCopied", false, "public"],
     [60, "approval_requested", "message", "ApprovalRequested", false, "sensitive"],
     [61, "approval_granted", "message", "ApprovalGranted", false, "public"],
     [62, "approval_denied", "message", "ApprovalDenied", false, "public"],
@@ -341,6 +372,29 @@ export const messages: Readonly<Record<string, readonly FieldRow[]>> = {
     [3, "text", "string", "", false, "sensitive"],
   ],
   NullifyTransform: [],
+  ObservationRequested: [
+    [1, "connection", "string", "", false, "public"],
+    [2, "database", "string", "", false, "public"],
+  ],
+  ObservedGrant: [
+    [1, "relation_oid", "uint", "", false, "public"],
+    [2, "owns", "bool", "", false, "public"],
+    [3, "reads", "bool", "", false, "public"],
+    [4, "columns", "uint", "", true, "public"],
+    [5, "writes", "bool", "", false, "public"],
+  ],
+  ObservedRole: [
+    [1, "name", "string", "", false, "public"],
+    [2, "missing", "bool", "", false, "public"],
+    [3, "superuser", "bool", "", false, "public"],
+    [4, "bypasses_row_security", "bool", "", false, "public"],
+    [5, "creates_roles", "bool", "", false, "public"],
+    [6, "replicates", "bool", "", false, "public"],
+    [7, "member_of", "string", "", true, "public"],
+    [8, "creates_in", "string", "", true, "public"],
+    [9, "creates_schemas", "bool", "", false, "public"],
+    [10, "grants", "message", "ObservedGrant", true, "public"],
+  ],
   OutputColumn: [
     [1, "name", "string", "", false, "public"],
     [2, "sources", "message", "BaseColumn", true, "public"],
@@ -349,6 +403,8 @@ export const messages: Readonly<Record<string, readonly FieldRow[]>> = {
     [5, "described_oid", "uint", "", false, "public"],
     [6, "described_number", "int", "", false, "public"],
     [7, "temporary", "string", "", true, "public"],
+    [8, "or_described", "message", "DescribedColumn", true, "public"],
+    [9, "described_unobserved", "bool", "", false, "public"],
   ],
   Parameter: [
     [1, "type_oid", "uint", "", false, "public"],
@@ -504,6 +560,12 @@ export const messages: Readonly<Record<string, readonly FieldRow[]>> = {
     [4, "operators", "string", "", true, "public"],
     [5, "types", "string", "", true, "public"],
     [6, "identity", "string", "", false, "public"],
+    [7, "roles", "message", "ObservedRole", true, "public"],
+    [8, "settings", "message", "Schema.SettingsEntry", true, "public"],
+  ],
+  "Schema.SettingsEntry": [
+    [1, "key", "string", "", false, "secret"],
+    [2, "value", "string", "", false, "secret"],
   ],
   SchemaObserved: [
     [1, "connection", "string", "", false, "public"],

@@ -18,7 +18,19 @@ import {
   type ServiceError,
   type UntypedServiceImplementation,
 } from "@grpc/grpc-js";
-import { Connection, Schema } from "./catalog_model.ts";
+import { ColumnCopy, Connection, Schema } from "./catalog_model.ts";
+import {
+  Access,
+  accessFromJSON,
+  accessToJSON,
+  DenyReason,
+  denyReasonFromJSON,
+  denyReasonToJSON,
+  Hold,
+  Outcome,
+  outcomeFromJSON,
+  outcomeToJSON,
+} from "./verdict.ts";
 
 export const protobufPackage = "sallyport.v1";
 
@@ -41,13 +53,35 @@ export interface ResolveResponse {
 export interface ObserveSchemaRequest {
   connection: string;
   database: string;
-  schema: Schema | undefined;
+  schema:
+    | Schema
+    | undefined;
+  /** instead of a schema: why the target could not be observed */
+  problem: ObservationProblem | undefined;
+}
+
+export interface ObservationProblem {
+  /** unavailable, failed-precondition, … */
+  code: string;
+  /** as clients are told it */
+  message: string;
 }
 
 export interface ObserveSchemaResponse {
   digest: string;
   changed: boolean;
   /** sequence in EVENTS from which on decisions know this schema */
+  asOf: number;
+}
+
+export interface RecordCopiesRequest {
+  connection: string;
+  database: string;
+  copies: ColumnCopy[];
+}
+
+export interface RecordCopiesResponse {
+  /** sequence in EVENTS from which on decisions know these copies */
   asOf: number;
 }
 
@@ -168,6 +202,171 @@ export interface ConnectionInfo {
 export interface ConnectionInfo_LabelsEntry {
   key: string;
   value: string;
+}
+
+export interface ExplainRequest {
+  connection: string;
+  /** empty: the default */
+  database: string;
+  text: string;
+  /** as whom; empty: the caller */
+  principalId: string;
+  /** schemas in effect; empty: `pg_catalog`, that of the role's name, `public` */
+  searchPath: string[];
+}
+
+export interface ExplainResponse {
+  principalId: string;
+  groups: string[];
+  database: string;
+  /** of opening a session */
+  connect:
+    | Decided
+    | undefined;
+  /** of the command */
+  command: Decided | undefined;
+  actions: string[];
+  verbs: string[];
+  /** `schema.relation`, with the kind and the columns that are named */
+  objects: ExplainedObject[];
+  /** `schema.relation.column`: the result depends on them without showing them */
+  probes: string[];
+  /** of those, what the principal may not see in clear */
+  probedClasses: string[];
+  hiddenClasses: string[];
+  results: ExplainedResult[];
+  /** in words: temporary tables, settings and transactions of a live session are not known here, … */
+  remarks: string[];
+  asOf: number;
+  /** the role at the target */
+  targetRole: string;
+}
+
+export interface Decided {
+  outcome: Outcome;
+  reason: DenyReason;
+  message: string;
+  determining: string[];
+  shadow: string[];
+  holds: Hold[];
+}
+
+export interface ExplainedObject {
+  name: string;
+  /** as RelationFact.kind */
+  kind: string;
+  access: Access[];
+  columns: string[];
+}
+
+/** The result of one statement of the text. */
+export interface ExplainedResult {
+  /** from 0 */
+  statement: number;
+  columns: ExplainedColumn[];
+  /** why its columns are not known before it is run */
+  unknown: string;
+}
+
+export interface ExplainedColumn {
+  name: string;
+  /** `schema.relation.column` */
+  origins: string[];
+  /** its values are those of the origins, as they stand there */
+  exact: boolean;
+  /** why more could flow into it; empty: nothing else */
+  unknown: string;
+  class: string;
+  /** what the principal would see: `clear`, `redacted`, … */
+  shown: string;
+  /** why, as masking says it */
+  why: string;
+}
+
+export interface DoctorRequest {
+  connection: string;
+  /** empty: the default */
+  database: string;
+  /** answer from the last observation, without asking the target again */
+  cached: boolean;
+}
+
+export interface DoctorResponse {
+  database: string;
+  findings: Finding[];
+  /** of the observation that the findings rest on; 0: there is none */
+  observedAtMs: number;
+}
+
+export interface Finding {
+  level: Finding_Level;
+  /** reachable, tls, version, settings, role, read-role, columns */
+  check: string;
+  message: string;
+  /** SQL for the target's administrator */
+  statements: string[];
+}
+
+export const Finding_Level = {
+  LEVEL_UNSPECIFIED: 0,
+  LEVEL_OK: 1,
+  LEVEL_ADVICE: 2,
+  LEVEL_WARNING: 3,
+  LEVEL_PROBLEM: 4,
+  UNRECOGNIZED: -1,
+} as const;
+
+export type Finding_Level = typeof Finding_Level[keyof typeof Finding_Level];
+
+export namespace Finding_Level {
+  export type LEVEL_UNSPECIFIED = typeof Finding_Level.LEVEL_UNSPECIFIED;
+  export type LEVEL_OK = typeof Finding_Level.LEVEL_OK;
+  export type LEVEL_ADVICE = typeof Finding_Level.LEVEL_ADVICE;
+  export type LEVEL_WARNING = typeof Finding_Level.LEVEL_WARNING;
+  export type LEVEL_PROBLEM = typeof Finding_Level.LEVEL_PROBLEM;
+  export type UNRECOGNIZED = typeof Finding_Level.UNRECOGNIZED;
+}
+
+export function finding_LevelFromJSON(object: any): Finding_Level {
+  switch (object) {
+    case 0:
+    case "LEVEL_UNSPECIFIED":
+      return Finding_Level.LEVEL_UNSPECIFIED;
+    case 1:
+    case "LEVEL_OK":
+      return Finding_Level.LEVEL_OK;
+    case 2:
+    case "LEVEL_ADVICE":
+      return Finding_Level.LEVEL_ADVICE;
+    case 3:
+    case "LEVEL_WARNING":
+      return Finding_Level.LEVEL_WARNING;
+    case 4:
+    case "LEVEL_PROBLEM":
+      return Finding_Level.LEVEL_PROBLEM;
+    case -1:
+    case "UNRECOGNIZED":
+    default:
+      return Finding_Level.UNRECOGNIZED;
+  }
+}
+
+export function finding_LevelToJSON(object: Finding_Level): string {
+  switch (object) {
+    case Finding_Level.LEVEL_UNSPECIFIED:
+      return "LEVEL_UNSPECIFIED";
+    case Finding_Level.LEVEL_OK:
+      return "LEVEL_OK";
+    case Finding_Level.LEVEL_ADVICE:
+      return "LEVEL_ADVICE";
+    case Finding_Level.LEVEL_WARNING:
+      return "LEVEL_WARNING";
+    case Finding_Level.LEVEL_PROBLEM:
+      return "LEVEL_PROBLEM";
+    case Finding_Level.UNRECOGNIZED:
+    default:
+      return "UNRECOGNIZED";
+  }
 }
 
 function createBaseResolveRequest(): ResolveRequest {
@@ -383,7 +582,7 @@ export const ResolveResponse: MessageFns<ResolveResponse> = {
 };
 
 function createBaseObserveSchemaRequest(): ObserveSchemaRequest {
-  return { connection: "", database: "", schema: undefined };
+  return { connection: "", database: "", schema: undefined, problem: undefined };
 }
 
 export const ObserveSchemaRequest: MessageFns<ObserveSchemaRequest> = {
@@ -396,6 +595,9 @@ export const ObserveSchemaRequest: MessageFns<ObserveSchemaRequest> = {
     }
     if (message.schema !== undefined) {
       Schema.encode(message.schema, writer.uint32(26).fork()).join();
+    }
+    if (message.problem !== undefined) {
+      ObservationProblem.encode(message.problem, writer.uint32(34).fork()).join();
     }
     return writer;
   },
@@ -437,6 +639,14 @@ export const ObserveSchemaRequest: MessageFns<ObserveSchemaRequest> = {
             message.schema = Schema.decode(reader, reader.uint32());
             continue;
           }
+          case 4: {
+            if (tag !== 34) {
+              break;
+            }
+
+            message.problem = ObservationProblem.decode(reader, reader.uint32());
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -454,6 +664,7 @@ export const ObserveSchemaRequest: MessageFns<ObserveSchemaRequest> = {
       connection: isSet(object.connection) ? globalThis.String(object.connection) : "",
       database: isSet(object.database) ? globalThis.String(object.database) : "",
       schema: isSet(object.schema) ? Schema.fromJSON(object.schema) : undefined,
+      problem: isSet(object.problem) ? ObservationProblem.fromJSON(object.problem) : undefined,
     };
   },
 
@@ -468,6 +679,9 @@ export const ObserveSchemaRequest: MessageFns<ObserveSchemaRequest> = {
     if (message.schema !== undefined) {
       obj.schema = Schema.toJSON(message.schema);
     }
+    if (message.problem !== undefined) {
+      obj.problem = ObservationProblem.toJSON(message.problem);
+    }
     return obj;
   },
 
@@ -481,6 +695,94 @@ export const ObserveSchemaRequest: MessageFns<ObserveSchemaRequest> = {
     message.schema = (object.schema !== undefined && object.schema !== null)
       ? Schema.fromPartial(object.schema)
       : undefined;
+    message.problem = (object.problem !== undefined && object.problem !== null)
+      ? ObservationProblem.fromPartial(object.problem)
+      : undefined;
+    return message;
+  },
+};
+
+function createBaseObservationProblem(): ObservationProblem {
+  return { code: "", message: "" };
+}
+
+export const ObservationProblem: MessageFns<ObservationProblem> = {
+  encode(message: ObservationProblem, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.code !== "") {
+      writer.uint32(10).string(message.code);
+    }
+    if (message.message !== "") {
+      writer.uint32(18).string(message.message);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): ObservationProblem {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseObservationProblem();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.code = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.message = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): ObservationProblem {
+    return {
+      code: isSet(object.code) ? globalThis.String(object.code) : "",
+      message: isSet(object.message) ? globalThis.String(object.message) : "",
+    };
+  },
+
+  toJSON(message: ObservationProblem): unknown {
+    const obj: any = {};
+    if (message.code !== "") {
+      obj.code = message.code;
+    }
+    if (message.message !== "") {
+      obj.message = message.message;
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<ObservationProblem>): ObservationProblem {
+    return ObservationProblem.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<ObservationProblem>): ObservationProblem {
+    const message = createBaseObservationProblem();
+    message.code = object.code ?? "";
+    message.message = object.message ?? "";
     return message;
   },
 };
@@ -585,6 +887,180 @@ export const ObserveSchemaResponse: MessageFns<ObserveSchemaResponse> = {
     const message = createBaseObserveSchemaResponse();
     message.digest = object.digest ?? "";
     message.changed = object.changed ?? false;
+    message.asOf = object.asOf ?? 0;
+    return message;
+  },
+};
+
+function createBaseRecordCopiesRequest(): RecordCopiesRequest {
+  return { connection: "", database: "", copies: [] };
+}
+
+export const RecordCopiesRequest: MessageFns<RecordCopiesRequest> = {
+  encode(message: RecordCopiesRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.connection !== "") {
+      writer.uint32(10).string(message.connection);
+    }
+    if (message.database !== "") {
+      writer.uint32(18).string(message.database);
+    }
+    for (const v of message.copies) {
+      ColumnCopy.encode(v!, writer.uint32(26).fork()).join();
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): RecordCopiesRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseRecordCopiesRequest();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.connection = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.database = reader.string();
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.copies.push(ColumnCopy.decode(reader, reader.uint32()));
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): RecordCopiesRequest {
+    return {
+      connection: isSet(object.connection) ? globalThis.String(object.connection) : "",
+      database: isSet(object.database) ? globalThis.String(object.database) : "",
+      copies: globalThis.Array.isArray(object?.copies) ? object.copies.map((e: any) => ColumnCopy.fromJSON(e)) : [],
+    };
+  },
+
+  toJSON(message: RecordCopiesRequest): unknown {
+    const obj: any = {};
+    if (message.connection !== "") {
+      obj.connection = message.connection;
+    }
+    if (message.database !== "") {
+      obj.database = message.database;
+    }
+    if (message.copies?.length) {
+      obj.copies = message.copies.map((e) => ColumnCopy.toJSON(e));
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<RecordCopiesRequest>): RecordCopiesRequest {
+    return RecordCopiesRequest.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<RecordCopiesRequest>): RecordCopiesRequest {
+    const message = createBaseRecordCopiesRequest();
+    message.connection = object.connection ?? "";
+    message.database = object.database ?? "";
+    message.copies = object.copies?.map((e) => ColumnCopy.fromPartial(e)) || [];
+    return message;
+  },
+};
+
+function createBaseRecordCopiesResponse(): RecordCopiesResponse {
+  return { asOf: 0 };
+}
+
+export const RecordCopiesResponse: MessageFns<RecordCopiesResponse> = {
+  encode(message: RecordCopiesResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.asOf !== 0) {
+      writer.uint32(8).uint64(message.asOf);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): RecordCopiesResponse {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseRecordCopiesResponse();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 8) {
+              break;
+            }
+
+            message.asOf = longToNumber(reader.uint64());
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): RecordCopiesResponse {
+    return {
+      asOf: isSet(object.asOf)
+        ? globalThis.Number(object.asOf)
+        : isSet(object.as_of)
+        ? globalThis.Number(object.as_of)
+        : 0,
+    };
+  },
+
+  toJSON(message: RecordCopiesResponse): unknown {
+    const obj: any = {};
+    if (message.asOf !== 0) {
+      obj.asOf = Math.round(message.asOf);
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<RecordCopiesResponse>): RecordCopiesResponse {
+    return RecordCopiesResponse.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<RecordCopiesResponse>): RecordCopiesResponse {
+    const message = createBaseRecordCopiesResponse();
     message.asOf = object.asOf ?? 0;
     return message;
   },
@@ -1646,6 +2122,1357 @@ export const ConnectionInfo_LabelsEntry: MessageFns<ConnectionInfo_LabelsEntry> 
   },
 };
 
+function createBaseExplainRequest(): ExplainRequest {
+  return { connection: "", database: "", text: "", principalId: "", searchPath: [] };
+}
+
+export const ExplainRequest: MessageFns<ExplainRequest> = {
+  encode(message: ExplainRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.connection !== "") {
+      writer.uint32(10).string(message.connection);
+    }
+    if (message.database !== "") {
+      writer.uint32(18).string(message.database);
+    }
+    if (message.text !== "") {
+      writer.uint32(26).string(message.text);
+    }
+    if (message.principalId !== "") {
+      writer.uint32(34).string(message.principalId);
+    }
+    for (const v of message.searchPath) {
+      writer.uint32(42).string(v!);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): ExplainRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseExplainRequest();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.connection = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.database = reader.string();
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.text = reader.string();
+            continue;
+          }
+          case 4: {
+            if (tag !== 34) {
+              break;
+            }
+
+            message.principalId = reader.string();
+            continue;
+          }
+          case 5: {
+            if (tag !== 42) {
+              break;
+            }
+
+            message.searchPath.push(reader.string());
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): ExplainRequest {
+    return {
+      connection: isSet(object.connection) ? globalThis.String(object.connection) : "",
+      database: isSet(object.database) ? globalThis.String(object.database) : "",
+      text: isSet(object.text) ? globalThis.String(object.text) : "",
+      principalId: isSet(object.principalId)
+        ? globalThis.String(object.principalId)
+        : isSet(object.principal_id)
+        ? globalThis.String(object.principal_id)
+        : "",
+      searchPath: globalThis.Array.isArray(object?.searchPath)
+        ? object.searchPath.map((e: any) => globalThis.String(e))
+        : globalThis.Array.isArray(object?.search_path)
+        ? object.search_path.map((e: any) => globalThis.String(e))
+        : [],
+    };
+  },
+
+  toJSON(message: ExplainRequest): unknown {
+    const obj: any = {};
+    if (message.connection !== "") {
+      obj.connection = message.connection;
+    }
+    if (message.database !== "") {
+      obj.database = message.database;
+    }
+    if (message.text !== "") {
+      obj.text = message.text;
+    }
+    if (message.principalId !== "") {
+      obj.principalId = message.principalId;
+    }
+    if (message.searchPath?.length) {
+      obj.searchPath = message.searchPath;
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<ExplainRequest>): ExplainRequest {
+    return ExplainRequest.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<ExplainRequest>): ExplainRequest {
+    const message = createBaseExplainRequest();
+    message.connection = object.connection ?? "";
+    message.database = object.database ?? "";
+    message.text = object.text ?? "";
+    message.principalId = object.principalId ?? "";
+    message.searchPath = object.searchPath?.map((e) => e) || [];
+    return message;
+  },
+};
+
+function createBaseExplainResponse(): ExplainResponse {
+  return {
+    principalId: "",
+    groups: [],
+    database: "",
+    connect: undefined,
+    command: undefined,
+    actions: [],
+    verbs: [],
+    objects: [],
+    probes: [],
+    probedClasses: [],
+    hiddenClasses: [],
+    results: [],
+    remarks: [],
+    asOf: 0,
+    targetRole: "",
+  };
+}
+
+export const ExplainResponse: MessageFns<ExplainResponse> = {
+  encode(message: ExplainResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.principalId !== "") {
+      writer.uint32(10).string(message.principalId);
+    }
+    for (const v of message.groups) {
+      writer.uint32(18).string(v!);
+    }
+    if (message.database !== "") {
+      writer.uint32(26).string(message.database);
+    }
+    if (message.connect !== undefined) {
+      Decided.encode(message.connect, writer.uint32(34).fork()).join();
+    }
+    if (message.command !== undefined) {
+      Decided.encode(message.command, writer.uint32(42).fork()).join();
+    }
+    for (const v of message.actions) {
+      writer.uint32(50).string(v!);
+    }
+    for (const v of message.verbs) {
+      writer.uint32(58).string(v!);
+    }
+    for (const v of message.objects) {
+      ExplainedObject.encode(v!, writer.uint32(66).fork()).join();
+    }
+    for (const v of message.probes) {
+      writer.uint32(74).string(v!);
+    }
+    for (const v of message.probedClasses) {
+      writer.uint32(82).string(v!);
+    }
+    for (const v of message.hiddenClasses) {
+      writer.uint32(90).string(v!);
+    }
+    for (const v of message.results) {
+      ExplainedResult.encode(v!, writer.uint32(98).fork()).join();
+    }
+    for (const v of message.remarks) {
+      writer.uint32(106).string(v!);
+    }
+    if (message.asOf !== 0) {
+      writer.uint32(112).uint64(message.asOf);
+    }
+    if (message.targetRole !== "") {
+      writer.uint32(122).string(message.targetRole);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): ExplainResponse {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseExplainResponse();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.principalId = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.groups.push(reader.string());
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.database = reader.string();
+            continue;
+          }
+          case 4: {
+            if (tag !== 34) {
+              break;
+            }
+
+            message.connect = Decided.decode(reader, reader.uint32());
+            continue;
+          }
+          case 5: {
+            if (tag !== 42) {
+              break;
+            }
+
+            message.command = Decided.decode(reader, reader.uint32());
+            continue;
+          }
+          case 6: {
+            if (tag !== 50) {
+              break;
+            }
+
+            message.actions.push(reader.string());
+            continue;
+          }
+          case 7: {
+            if (tag !== 58) {
+              break;
+            }
+
+            message.verbs.push(reader.string());
+            continue;
+          }
+          case 8: {
+            if (tag !== 66) {
+              break;
+            }
+
+            message.objects.push(ExplainedObject.decode(reader, reader.uint32()));
+            continue;
+          }
+          case 9: {
+            if (tag !== 74) {
+              break;
+            }
+
+            message.probes.push(reader.string());
+            continue;
+          }
+          case 10: {
+            if (tag !== 82) {
+              break;
+            }
+
+            message.probedClasses.push(reader.string());
+            continue;
+          }
+          case 11: {
+            if (tag !== 90) {
+              break;
+            }
+
+            message.hiddenClasses.push(reader.string());
+            continue;
+          }
+          case 12: {
+            if (tag !== 98) {
+              break;
+            }
+
+            message.results.push(ExplainedResult.decode(reader, reader.uint32()));
+            continue;
+          }
+          case 13: {
+            if (tag !== 106) {
+              break;
+            }
+
+            message.remarks.push(reader.string());
+            continue;
+          }
+          case 14: {
+            if (tag !== 112) {
+              break;
+            }
+
+            message.asOf = longToNumber(reader.uint64());
+            continue;
+          }
+          case 15: {
+            if (tag !== 122) {
+              break;
+            }
+
+            message.targetRole = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): ExplainResponse {
+    return {
+      principalId: isSet(object.principalId)
+        ? globalThis.String(object.principalId)
+        : isSet(object.principal_id)
+        ? globalThis.String(object.principal_id)
+        : "",
+      groups: globalThis.Array.isArray(object?.groups) ? object.groups.map((e: any) => globalThis.String(e)) : [],
+      database: isSet(object.database) ? globalThis.String(object.database) : "",
+      connect: isSet(object.connect) ? Decided.fromJSON(object.connect) : undefined,
+      command: isSet(object.command) ? Decided.fromJSON(object.command) : undefined,
+      actions: globalThis.Array.isArray(object?.actions) ? object.actions.map((e: any) => globalThis.String(e)) : [],
+      verbs: globalThis.Array.isArray(object?.verbs) ? object.verbs.map((e: any) => globalThis.String(e)) : [],
+      objects: globalThis.Array.isArray(object?.objects)
+        ? object.objects.map((e: any) => ExplainedObject.fromJSON(e))
+        : [],
+      probes: globalThis.Array.isArray(object?.probes) ? object.probes.map((e: any) => globalThis.String(e)) : [],
+      probedClasses: globalThis.Array.isArray(object?.probedClasses)
+        ? object.probedClasses.map((e: any) => globalThis.String(e))
+        : globalThis.Array.isArray(object?.probed_classes)
+        ? object.probed_classes.map((e: any) => globalThis.String(e))
+        : [],
+      hiddenClasses: globalThis.Array.isArray(object?.hiddenClasses)
+        ? object.hiddenClasses.map((e: any) => globalThis.String(e))
+        : globalThis.Array.isArray(object?.hidden_classes)
+        ? object.hidden_classes.map((e: any) => globalThis.String(e))
+        : [],
+      results: globalThis.Array.isArray(object?.results)
+        ? object.results.map((e: any) => ExplainedResult.fromJSON(e))
+        : [],
+      remarks: globalThis.Array.isArray(object?.remarks)
+        ? object.remarks.map((e: any) => globalThis.String(e))
+        : [],
+      asOf: isSet(object.asOf)
+        ? globalThis.Number(object.asOf)
+        : isSet(object.as_of)
+        ? globalThis.Number(object.as_of)
+        : 0,
+      targetRole: isSet(object.targetRole)
+        ? globalThis.String(object.targetRole)
+        : isSet(object.target_role)
+        ? globalThis.String(object.target_role)
+        : "",
+    };
+  },
+
+  toJSON(message: ExplainResponse): unknown {
+    const obj: any = {};
+    if (message.principalId !== "") {
+      obj.principalId = message.principalId;
+    }
+    if (message.groups?.length) {
+      obj.groups = message.groups;
+    }
+    if (message.database !== "") {
+      obj.database = message.database;
+    }
+    if (message.connect !== undefined) {
+      obj.connect = Decided.toJSON(message.connect);
+    }
+    if (message.command !== undefined) {
+      obj.command = Decided.toJSON(message.command);
+    }
+    if (message.actions?.length) {
+      obj.actions = message.actions;
+    }
+    if (message.verbs?.length) {
+      obj.verbs = message.verbs;
+    }
+    if (message.objects?.length) {
+      obj.objects = message.objects.map((e) => ExplainedObject.toJSON(e));
+    }
+    if (message.probes?.length) {
+      obj.probes = message.probes;
+    }
+    if (message.probedClasses?.length) {
+      obj.probedClasses = message.probedClasses;
+    }
+    if (message.hiddenClasses?.length) {
+      obj.hiddenClasses = message.hiddenClasses;
+    }
+    if (message.results?.length) {
+      obj.results = message.results.map((e) => ExplainedResult.toJSON(e));
+    }
+    if (message.remarks?.length) {
+      obj.remarks = message.remarks;
+    }
+    if (message.asOf !== 0) {
+      obj.asOf = Math.round(message.asOf);
+    }
+    if (message.targetRole !== "") {
+      obj.targetRole = message.targetRole;
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<ExplainResponse>): ExplainResponse {
+    return ExplainResponse.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<ExplainResponse>): ExplainResponse {
+    const message = createBaseExplainResponse();
+    message.principalId = object.principalId ?? "";
+    message.groups = object.groups?.map((e) => e) || [];
+    message.database = object.database ?? "";
+    message.connect = (object.connect !== undefined && object.connect !== null)
+      ? Decided.fromPartial(object.connect)
+      : undefined;
+    message.command = (object.command !== undefined && object.command !== null)
+      ? Decided.fromPartial(object.command)
+      : undefined;
+    message.actions = object.actions?.map((e) => e) || [];
+    message.verbs = object.verbs?.map((e) => e) || [];
+    message.objects = object.objects?.map((e) => ExplainedObject.fromPartial(e)) || [];
+    message.probes = object.probes?.map((e) => e) || [];
+    message.probedClasses = object.probedClasses?.map((e) => e) || [];
+    message.hiddenClasses = object.hiddenClasses?.map((e) => e) || [];
+    message.results = object.results?.map((e) => ExplainedResult.fromPartial(e)) || [];
+    message.remarks = object.remarks?.map((e) => e) || [];
+    message.asOf = object.asOf ?? 0;
+    message.targetRole = object.targetRole ?? "";
+    return message;
+  },
+};
+
+function createBaseDecided(): Decided {
+  return { outcome: 0, reason: 0, message: "", determining: [], shadow: [], holds: [] };
+}
+
+export const Decided: MessageFns<Decided> = {
+  encode(message: Decided, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.outcome !== 0) {
+      writer.uint32(8).int32(message.outcome);
+    }
+    if (message.reason !== 0) {
+      writer.uint32(16).int32(message.reason);
+    }
+    if (message.message !== "") {
+      writer.uint32(26).string(message.message);
+    }
+    for (const v of message.determining) {
+      writer.uint32(34).string(v!);
+    }
+    for (const v of message.shadow) {
+      writer.uint32(42).string(v!);
+    }
+    for (const v of message.holds) {
+      Hold.encode(v!, writer.uint32(50).fork()).join();
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): Decided {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseDecided();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 8) {
+              break;
+            }
+
+            message.outcome = reader.int32() as any;
+            continue;
+          }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.reason = reader.int32() as any;
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.message = reader.string();
+            continue;
+          }
+          case 4: {
+            if (tag !== 34) {
+              break;
+            }
+
+            message.determining.push(reader.string());
+            continue;
+          }
+          case 5: {
+            if (tag !== 42) {
+              break;
+            }
+
+            message.shadow.push(reader.string());
+            continue;
+          }
+          case 6: {
+            if (tag !== 50) {
+              break;
+            }
+
+            message.holds.push(Hold.decode(reader, reader.uint32()));
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): Decided {
+    return {
+      outcome: isSet(object.outcome) ? outcomeFromJSON(object.outcome) : 0,
+      reason: isSet(object.reason) ? denyReasonFromJSON(object.reason) : 0,
+      message: isSet(object.message) ? globalThis.String(object.message) : "",
+      determining: globalThis.Array.isArray(object?.determining)
+        ? object.determining.map((e: any) => globalThis.String(e))
+        : [],
+      shadow: globalThis.Array.isArray(object?.shadow) ? object.shadow.map((e: any) => globalThis.String(e)) : [],
+      holds: globalThis.Array.isArray(object?.holds) ? object.holds.map((e: any) => Hold.fromJSON(e)) : [],
+    };
+  },
+
+  toJSON(message: Decided): unknown {
+    const obj: any = {};
+    if (message.outcome !== 0) {
+      obj.outcome = outcomeToJSON(message.outcome);
+    }
+    if (message.reason !== 0) {
+      obj.reason = denyReasonToJSON(message.reason);
+    }
+    if (message.message !== "") {
+      obj.message = message.message;
+    }
+    if (message.determining?.length) {
+      obj.determining = message.determining;
+    }
+    if (message.shadow?.length) {
+      obj.shadow = message.shadow;
+    }
+    if (message.holds?.length) {
+      obj.holds = message.holds.map((e) => Hold.toJSON(e));
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<Decided>): Decided {
+    return Decided.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<Decided>): Decided {
+    const message = createBaseDecided();
+    message.outcome = object.outcome ?? 0;
+    message.reason = object.reason ?? 0;
+    message.message = object.message ?? "";
+    message.determining = object.determining?.map((e) => e) || [];
+    message.shadow = object.shadow?.map((e) => e) || [];
+    message.holds = object.holds?.map((e) => Hold.fromPartial(e)) || [];
+    return message;
+  },
+};
+
+function createBaseExplainedObject(): ExplainedObject {
+  return { name: "", kind: "", access: [], columns: [] };
+}
+
+export const ExplainedObject: MessageFns<ExplainedObject> = {
+  encode(message: ExplainedObject, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.name !== "") {
+      writer.uint32(10).string(message.name);
+    }
+    if (message.kind !== "") {
+      writer.uint32(18).string(message.kind);
+    }
+    for (const v of message.access) {
+      writer.uint32(24).int32(v!);
+    }
+    for (const v of message.columns) {
+      writer.uint32(34).string(v!);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): ExplainedObject {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseExplainedObject();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.name = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.kind = reader.string();
+            continue;
+          }
+          case 3: {
+            if (tag === 24) {
+              message.access.push(reader.int32() as any);
+
+              continue;
+            }
+
+            if (tag === 26) {
+              const end2 = reader.uint32() + reader.pos;
+              while (reader.pos < end2) {
+                message.access.push(reader.int32() as any);
+              }
+
+              continue;
+            }
+
+            break;
+          }
+          case 4: {
+            if (tag !== 34) {
+              break;
+            }
+
+            message.columns.push(reader.string());
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): ExplainedObject {
+    return {
+      name: isSet(object.name) ? globalThis.String(object.name) : "",
+      kind: isSet(object.kind) ? globalThis.String(object.kind) : "",
+      access: globalThis.Array.isArray(object?.access) ? object.access.map((e: any) => accessFromJSON(e)) : [],
+      columns: globalThis.Array.isArray(object?.columns) ? object.columns.map((e: any) => globalThis.String(e)) : [],
+    };
+  },
+
+  toJSON(message: ExplainedObject): unknown {
+    const obj: any = {};
+    if (message.name !== "") {
+      obj.name = message.name;
+    }
+    if (message.kind !== "") {
+      obj.kind = message.kind;
+    }
+    if (message.access?.length) {
+      obj.access = message.access.map((e) => accessToJSON(e));
+    }
+    if (message.columns?.length) {
+      obj.columns = message.columns;
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<ExplainedObject>): ExplainedObject {
+    return ExplainedObject.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<ExplainedObject>): ExplainedObject {
+    const message = createBaseExplainedObject();
+    message.name = object.name ?? "";
+    message.kind = object.kind ?? "";
+    message.access = object.access?.map((e) => e) || [];
+    message.columns = object.columns?.map((e) => e) || [];
+    return message;
+  },
+};
+
+function createBaseExplainedResult(): ExplainedResult {
+  return { statement: 0, columns: [], unknown: "" };
+}
+
+export const ExplainedResult: MessageFns<ExplainedResult> = {
+  encode(message: ExplainedResult, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.statement !== 0) {
+      writer.uint32(8).uint32(message.statement);
+    }
+    for (const v of message.columns) {
+      ExplainedColumn.encode(v!, writer.uint32(18).fork()).join();
+    }
+    if (message.unknown !== "") {
+      writer.uint32(26).string(message.unknown);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): ExplainedResult {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseExplainedResult();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 8) {
+              break;
+            }
+
+            message.statement = reader.uint32();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.columns.push(ExplainedColumn.decode(reader, reader.uint32()));
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.unknown = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): ExplainedResult {
+    return {
+      statement: isSet(object.statement) ? globalThis.Number(object.statement) : 0,
+      columns: globalThis.Array.isArray(object?.columns)
+        ? object.columns.map((e: any) => ExplainedColumn.fromJSON(e))
+        : [],
+      unknown: isSet(object.unknown) ? globalThis.String(object.unknown) : "",
+    };
+  },
+
+  toJSON(message: ExplainedResult): unknown {
+    const obj: any = {};
+    if (message.statement !== 0) {
+      obj.statement = Math.round(message.statement);
+    }
+    if (message.columns?.length) {
+      obj.columns = message.columns.map((e) => ExplainedColumn.toJSON(e));
+    }
+    if (message.unknown !== "") {
+      obj.unknown = message.unknown;
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<ExplainedResult>): ExplainedResult {
+    return ExplainedResult.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<ExplainedResult>): ExplainedResult {
+    const message = createBaseExplainedResult();
+    message.statement = object.statement ?? 0;
+    message.columns = object.columns?.map((e) => ExplainedColumn.fromPartial(e)) || [];
+    message.unknown = object.unknown ?? "";
+    return message;
+  },
+};
+
+function createBaseExplainedColumn(): ExplainedColumn {
+  return { name: "", origins: [], exact: false, unknown: "", class: "", shown: "", why: "" };
+}
+
+export const ExplainedColumn: MessageFns<ExplainedColumn> = {
+  encode(message: ExplainedColumn, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.name !== "") {
+      writer.uint32(10).string(message.name);
+    }
+    for (const v of message.origins) {
+      writer.uint32(18).string(v!);
+    }
+    if (message.exact !== false) {
+      writer.uint32(24).bool(message.exact);
+    }
+    if (message.unknown !== "") {
+      writer.uint32(34).string(message.unknown);
+    }
+    if (message.class !== "") {
+      writer.uint32(42).string(message.class);
+    }
+    if (message.shown !== "") {
+      writer.uint32(50).string(message.shown);
+    }
+    if (message.why !== "") {
+      writer.uint32(58).string(message.why);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): ExplainedColumn {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseExplainedColumn();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.name = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.origins.push(reader.string());
+            continue;
+          }
+          case 3: {
+            if (tag !== 24) {
+              break;
+            }
+
+            message.exact = reader.bool();
+            continue;
+          }
+          case 4: {
+            if (tag !== 34) {
+              break;
+            }
+
+            message.unknown = reader.string();
+            continue;
+          }
+          case 5: {
+            if (tag !== 42) {
+              break;
+            }
+
+            message.class = reader.string();
+            continue;
+          }
+          case 6: {
+            if (tag !== 50) {
+              break;
+            }
+
+            message.shown = reader.string();
+            continue;
+          }
+          case 7: {
+            if (tag !== 58) {
+              break;
+            }
+
+            message.why = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): ExplainedColumn {
+    return {
+      name: isSet(object.name) ? globalThis.String(object.name) : "",
+      origins: globalThis.Array.isArray(object?.origins) ? object.origins.map((e: any) => globalThis.String(e)) : [],
+      exact: isSet(object.exact) ? globalThis.Boolean(object.exact) : false,
+      unknown: isSet(object.unknown) ? globalThis.String(object.unknown) : "",
+      class: isSet(object.class) ? globalThis.String(object.class) : "",
+      shown: isSet(object.shown) ? globalThis.String(object.shown) : "",
+      why: isSet(object.why) ? globalThis.String(object.why) : "",
+    };
+  },
+
+  toJSON(message: ExplainedColumn): unknown {
+    const obj: any = {};
+    if (message.name !== "") {
+      obj.name = message.name;
+    }
+    if (message.origins?.length) {
+      obj.origins = message.origins;
+    }
+    if (message.exact !== false) {
+      obj.exact = message.exact;
+    }
+    if (message.unknown !== "") {
+      obj.unknown = message.unknown;
+    }
+    if (message.class !== "") {
+      obj.class = message.class;
+    }
+    if (message.shown !== "") {
+      obj.shown = message.shown;
+    }
+    if (message.why !== "") {
+      obj.why = message.why;
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<ExplainedColumn>): ExplainedColumn {
+    return ExplainedColumn.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<ExplainedColumn>): ExplainedColumn {
+    const message = createBaseExplainedColumn();
+    message.name = object.name ?? "";
+    message.origins = object.origins?.map((e) => e) || [];
+    message.exact = object.exact ?? false;
+    message.unknown = object.unknown ?? "";
+    message.class = object.class ?? "";
+    message.shown = object.shown ?? "";
+    message.why = object.why ?? "";
+    return message;
+  },
+};
+
+function createBaseDoctorRequest(): DoctorRequest {
+  return { connection: "", database: "", cached: false };
+}
+
+export const DoctorRequest: MessageFns<DoctorRequest> = {
+  encode(message: DoctorRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.connection !== "") {
+      writer.uint32(10).string(message.connection);
+    }
+    if (message.database !== "") {
+      writer.uint32(18).string(message.database);
+    }
+    if (message.cached !== false) {
+      writer.uint32(24).bool(message.cached);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): DoctorRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseDoctorRequest();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.connection = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.database = reader.string();
+            continue;
+          }
+          case 3: {
+            if (tag !== 24) {
+              break;
+            }
+
+            message.cached = reader.bool();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): DoctorRequest {
+    return {
+      connection: isSet(object.connection) ? globalThis.String(object.connection) : "",
+      database: isSet(object.database) ? globalThis.String(object.database) : "",
+      cached: isSet(object.cached) ? globalThis.Boolean(object.cached) : false,
+    };
+  },
+
+  toJSON(message: DoctorRequest): unknown {
+    const obj: any = {};
+    if (message.connection !== "") {
+      obj.connection = message.connection;
+    }
+    if (message.database !== "") {
+      obj.database = message.database;
+    }
+    if (message.cached !== false) {
+      obj.cached = message.cached;
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<DoctorRequest>): DoctorRequest {
+    return DoctorRequest.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<DoctorRequest>): DoctorRequest {
+    const message = createBaseDoctorRequest();
+    message.connection = object.connection ?? "";
+    message.database = object.database ?? "";
+    message.cached = object.cached ?? false;
+    return message;
+  },
+};
+
+function createBaseDoctorResponse(): DoctorResponse {
+  return { database: "", findings: [], observedAtMs: 0 };
+}
+
+export const DoctorResponse: MessageFns<DoctorResponse> = {
+  encode(message: DoctorResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.database !== "") {
+      writer.uint32(10).string(message.database);
+    }
+    for (const v of message.findings) {
+      Finding.encode(v!, writer.uint32(18).fork()).join();
+    }
+    if (message.observedAtMs !== 0) {
+      writer.uint32(24).int64(message.observedAtMs);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): DoctorResponse {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseDoctorResponse();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.database = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.findings.push(Finding.decode(reader, reader.uint32()));
+            continue;
+          }
+          case 3: {
+            if (tag !== 24) {
+              break;
+            }
+
+            message.observedAtMs = longToNumber(reader.int64());
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): DoctorResponse {
+    return {
+      database: isSet(object.database) ? globalThis.String(object.database) : "",
+      findings: globalThis.Array.isArray(object?.findings) ? object.findings.map((e: any) => Finding.fromJSON(e)) : [],
+      observedAtMs: isSet(object.observedAtMs)
+        ? globalThis.Number(object.observedAtMs)
+        : isSet(object.observed_at_ms)
+        ? globalThis.Number(object.observed_at_ms)
+        : 0,
+    };
+  },
+
+  toJSON(message: DoctorResponse): unknown {
+    const obj: any = {};
+    if (message.database !== "") {
+      obj.database = message.database;
+    }
+    if (message.findings?.length) {
+      obj.findings = message.findings.map((e) => Finding.toJSON(e));
+    }
+    if (message.observedAtMs !== 0) {
+      obj.observedAtMs = Math.round(message.observedAtMs);
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<DoctorResponse>): DoctorResponse {
+    return DoctorResponse.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<DoctorResponse>): DoctorResponse {
+    const message = createBaseDoctorResponse();
+    message.database = object.database ?? "";
+    message.findings = object.findings?.map((e) => Finding.fromPartial(e)) || [];
+    message.observedAtMs = object.observedAtMs ?? 0;
+    return message;
+  },
+};
+
+function createBaseFinding(): Finding {
+  return { level: 0, check: "", message: "", statements: [] };
+}
+
+export const Finding: MessageFns<Finding> = {
+  encode(message: Finding, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.level !== 0) {
+      writer.uint32(8).int32(message.level);
+    }
+    if (message.check !== "") {
+      writer.uint32(18).string(message.check);
+    }
+    if (message.message !== "") {
+      writer.uint32(26).string(message.message);
+    }
+    for (const v of message.statements) {
+      writer.uint32(34).string(v!);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): Finding {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseFinding();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 8) {
+              break;
+            }
+
+            message.level = reader.int32() as any;
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.check = reader.string();
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.message = reader.string();
+            continue;
+          }
+          case 4: {
+            if (tag !== 34) {
+              break;
+            }
+
+            message.statements.push(reader.string());
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): Finding {
+    return {
+      level: isSet(object.level) ? finding_LevelFromJSON(object.level) : 0,
+      check: isSet(object.check) ? globalThis.String(object.check) : "",
+      message: isSet(object.message) ? globalThis.String(object.message) : "",
+      statements: globalThis.Array.isArray(object?.statements)
+        ? object.statements.map((e: any) => globalThis.String(e))
+        : [],
+    };
+  },
+
+  toJSON(message: Finding): unknown {
+    const obj: any = {};
+    if (message.level !== 0) {
+      obj.level = finding_LevelToJSON(message.level);
+    }
+    if (message.check !== "") {
+      obj.check = message.check;
+    }
+    if (message.message !== "") {
+      obj.message = message.message;
+    }
+    if (message.statements?.length) {
+      obj.statements = message.statements;
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<Finding>): Finding {
+    return Finding.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<Finding>): Finding {
+    const message = createBaseFinding();
+    message.level = object.level ?? 0;
+    message.check = object.check ?? "";
+    message.message = object.message ?? "";
+    message.statements = object.statements?.map((e) => e) || [];
+    return message;
+  },
+};
+
 /** For edges (mTLS). */
 export type CatalogServiceService = typeof CatalogServiceService;
 export const CatalogServiceService = {
@@ -1662,7 +3489,7 @@ export const CatalogServiceService = {
     responseSerialize: (value: ResolveResponse): Buffer => Buffer.from(ResolveResponse.encode(value).finish()),
     responseDeserialize: (value: Buffer): ResolveResponse => ResolveResponse.decode(value),
   },
-  /** What an edge saw in a target's catalogs. Publishes schema-observed when it differs from the last. */
+  /** What an edge saw in a target's catalogs. Publishes schema-observed when it differs from the last. Or why it saw nothing. */
   observeSchema: {
     path: "/sallyport.v1.CatalogService/ObserveSchema" as const,
     requestStream: false as const,
@@ -1673,6 +3500,20 @@ export const CatalogServiceService = {
       Buffer.from(ObserveSchemaResponse.encode(value).finish()),
     responseDeserialize: (value: Buffer): ObserveSchemaResponse => ObserveSchemaResponse.decode(value),
   },
+  /**
+   * What a command will write where, before it runs. Publishes columns-copied for what is new. RESOURCE_EXHAUSTED: a database
+   * has too many copies on record.
+   */
+  recordCopies: {
+    path: "/sallyport.v1.CatalogService/RecordCopies" as const,
+    requestStream: false as const,
+    responseStream: false as const,
+    requestSerialize: (value: RecordCopiesRequest): Buffer => Buffer.from(RecordCopiesRequest.encode(value).finish()),
+    requestDeserialize: (value: Buffer): RecordCopiesRequest => RecordCopiesRequest.decode(value),
+    responseSerialize: (value: RecordCopiesResponse): Buffer =>
+      Buffer.from(RecordCopiesResponse.encode(value).finish()),
+    responseDeserialize: (value: Buffer): RecordCopiesResponse => RecordCopiesResponse.decode(value),
+  },
 } as const;
 
 export interface CatalogServiceServer extends UntypedServiceImplementation {
@@ -1681,8 +3522,13 @@ export interface CatalogServiceServer extends UntypedServiceImplementation {
    * principals that may connect; so it does not.
    */
   resolve: handleUnaryCall<ResolveRequest, ResolveResponse>;
-  /** What an edge saw in a target's catalogs. Publishes schema-observed when it differs from the last. */
+  /** What an edge saw in a target's catalogs. Publishes schema-observed when it differs from the last. Or why it saw nothing. */
   observeSchema: handleUnaryCall<ObserveSchemaRequest, ObserveSchemaResponse>;
+  /**
+   * What a command will write where, before it runs. Publishes columns-copied for what is new. RESOURCE_EXHAUSTED: a database
+   * has too many copies on record.
+   */
+  recordCopies: handleUnaryCall<RecordCopiesRequest, RecordCopiesResponse>;
 }
 
 export interface CatalogServiceClient extends Client {
@@ -1705,7 +3551,7 @@ export interface CatalogServiceClient extends Client {
     options: Partial<CallOptions>,
     callback: (error: ServiceError | null, response: ResolveResponse) => void,
   ): ClientUnaryCall;
-  /** What an edge saw in a target's catalogs. Publishes schema-observed when it differs from the last. */
+  /** What an edge saw in a target's catalogs. Publishes schema-observed when it differs from the last. Or why it saw nothing. */
   observeSchema(
     request: ObserveSchemaRequest,
     callback: (error: ServiceError | null, response: ObserveSchemaResponse) => void,
@@ -1720,6 +3566,25 @@ export interface CatalogServiceClient extends Client {
     metadata: Metadata,
     options: Partial<CallOptions>,
     callback: (error: ServiceError | null, response: ObserveSchemaResponse) => void,
+  ): ClientUnaryCall;
+  /**
+   * What a command will write where, before it runs. Publishes columns-copied for what is new. RESOURCE_EXHAUSTED: a database
+   * has too many copies on record.
+   */
+  recordCopies(
+    request: RecordCopiesRequest,
+    callback: (error: ServiceError | null, response: RecordCopiesResponse) => void,
+  ): ClientUnaryCall;
+  recordCopies(
+    request: RecordCopiesRequest,
+    metadata: Metadata,
+    callback: (error: ServiceError | null, response: RecordCopiesResponse) => void,
+  ): ClientUnaryCall;
+  recordCopies(
+    request: RecordCopiesRequest,
+    metadata: Metadata,
+    options: Partial<CallOptions>,
+    callback: (error: ServiceError | null, response: RecordCopiesResponse) => void,
   ): ClientUnaryCall;
 }
 
@@ -1765,6 +3630,29 @@ export const ConfigurationServiceService = {
       Buffer.from(ListConnectionsResponse.encode(value).finish()),
     responseDeserialize: (value: Buffer): ListConnectionsResponse => ListConnectionsResponse.decode(value),
   },
+  /**
+   * What would become of a command, and where its results come from; nothing is run. For oneself: whoever may connect. For
+   * somebody else: `audit` on the connection; published as command-explained.
+   */
+  explain: {
+    path: "/sallyport.v1.ConfigurationService/Explain" as const,
+    requestStream: false as const,
+    responseStream: false as const,
+    requestSerialize: (value: ExplainRequest): Buffer => Buffer.from(ExplainRequest.encode(value).finish()),
+    requestDeserialize: (value: Buffer): ExplainRequest => ExplainRequest.decode(value),
+    responseSerialize: (value: ExplainResponse): Buffer => Buffer.from(ExplainResponse.encode(value).finish()),
+    responseDeserialize: (value: Buffer): ExplainResponse => ExplainResponse.decode(value),
+  },
+  /** How well a connection's target and its roles there are set up; `audit` on the connection, or `configure`. */
+  doctor: {
+    path: "/sallyport.v1.ConfigurationService/Doctor" as const,
+    requestStream: false as const,
+    responseStream: false as const,
+    requestSerialize: (value: DoctorRequest): Buffer => Buffer.from(DoctorRequest.encode(value).finish()),
+    requestDeserialize: (value: Buffer): DoctorRequest => DoctorRequest.decode(value),
+    responseSerialize: (value: DoctorResponse): Buffer => Buffer.from(DoctorResponse.encode(value).finish()),
+    responseDeserialize: (value: Buffer): DoctorResponse => DoctorResponse.decode(value),
+  },
 } as const;
 
 export interface ConfigurationServiceServer extends UntypedServiceImplementation {
@@ -1772,6 +3660,13 @@ export interface ConfigurationServiceServer extends UntypedServiceImplementation
   apply: handleUnaryCall<ApplyRequest, ApplyResponse>;
   /** The connections that the caller may use. */
   listConnections: handleUnaryCall<ListConnectionsRequest, ListConnectionsResponse>;
+  /**
+   * What would become of a command, and where its results come from; nothing is run. For oneself: whoever may connect. For
+   * somebody else: `audit` on the connection; published as command-explained.
+   */
+  explain: handleUnaryCall<ExplainRequest, ExplainResponse>;
+  /** How well a connection's target and its roles there are set up; `audit` on the connection, or `configure`. */
+  doctor: handleUnaryCall<DoctorRequest, DoctorResponse>;
 }
 
 export interface ConfigurationServiceClient extends Client {
@@ -1817,6 +3712,41 @@ export interface ConfigurationServiceClient extends Client {
     metadata: Metadata,
     options: Partial<CallOptions>,
     callback: (error: ServiceError | null, response: ListConnectionsResponse) => void,
+  ): ClientUnaryCall;
+  /**
+   * What would become of a command, and where its results come from; nothing is run. For oneself: whoever may connect. For
+   * somebody else: `audit` on the connection; published as command-explained.
+   */
+  explain(
+    request: ExplainRequest,
+    callback: (error: ServiceError | null, response: ExplainResponse) => void,
+  ): ClientUnaryCall;
+  explain(
+    request: ExplainRequest,
+    metadata: Metadata,
+    callback: (error: ServiceError | null, response: ExplainResponse) => void,
+  ): ClientUnaryCall;
+  explain(
+    request: ExplainRequest,
+    metadata: Metadata,
+    options: Partial<CallOptions>,
+    callback: (error: ServiceError | null, response: ExplainResponse) => void,
+  ): ClientUnaryCall;
+  /** How well a connection's target and its roles there are set up; `audit` on the connection, or `configure`. */
+  doctor(
+    request: DoctorRequest,
+    callback: (error: ServiceError | null, response: DoctorResponse) => void,
+  ): ClientUnaryCall;
+  doctor(
+    request: DoctorRequest,
+    metadata: Metadata,
+    callback: (error: ServiceError | null, response: DoctorResponse) => void,
+  ): ClientUnaryCall;
+  doctor(
+    request: DoctorRequest,
+    metadata: Metadata,
+    options: Partial<CallOptions>,
+    callback: (error: ServiceError | null, response: DoctorResponse) => void,
   ): ClientUnaryCall;
 }
 

@@ -166,6 +166,47 @@ export interface Schema {
    * Column numbers and oids mean something only within one identity
    */
   identity: string;
+  /** what the connection's roles are and may do at the target, and everybody (`PUBLIC`) */
+  roles: ObservedRole[];
+  /** of the session that observed: server_encoding, standard_conforming_strings, …, and `tls`: version, or empty */
+  settings: { [key: string]: string };
+}
+
+export interface Schema_SettingsEntry {
+  key: string;
+  value: string;
+}
+
+/** A role of the target, with what it has by itself and by membership. */
+export interface ObservedRole {
+  /** `PUBLIC`: what every role has */
+  name: string;
+  /** there is no role of that name */
+  missing: boolean;
+  superuser: boolean;
+  bypassesRowSecurity: boolean;
+  createsRoles: boolean;
+  replicates: boolean;
+  /** every role that it is a member of, through others too */
+  memberOf: string[];
+  /** schemas in which it may create: tables, functions */
+  createsIn: string[];
+  /** CREATE on the database: schemas, extensions */
+  createsSchemas: boolean;
+  grants: ObservedGrant[];
+}
+
+/** What a role may do with a relation; relations that it may do nothing with are left out. */
+export interface ObservedGrant {
+  relationOid: number;
+  /** owner, or member of the owner: it can grant itself anything */
+  owns: boolean;
+  /** SELECT on the whole relation */
+  reads: boolean;
+  /** attnums of columns that it may read without `reads` */
+  columns: number[];
+  /** INSERT, UPDATE, DELETE or TRUNCATE on it, or on a column of it */
+  writes: boolean;
 }
 
 export interface Relation {
@@ -190,6 +231,22 @@ export interface Column {
   type: string;
   /** attnums */
   generatedFrom: number[];
+}
+
+/** A column that holds, or will hold, what was in others. */
+export interface ColumnCopy {
+  schema: string;
+  relation: string;
+  /** 0: not created yet; the name counts */
+  relationOid: number;
+  column: string;
+  sourceOid: number;
+  /** attnum */
+  sourceNumber: number;
+  /** values as they are; else computed from them */
+  exact: boolean;
+  /** instead of a source: it cannot be told what is written, and it may be of this class */
+  class: string;
 }
 
 function createBaseConfiguration(): Configuration {
@@ -2111,7 +2168,16 @@ export const TrustedIssuer: MessageFns<TrustedIssuer> = {
 };
 
 function createBaseSchema(): Schema {
-  return { serverVersion: "", relations: [], functions: [], operators: [], types: [], identity: "" };
+  return {
+    serverVersion: "",
+    relations: [],
+    functions: [],
+    operators: [],
+    types: [],
+    identity: "",
+    roles: [],
+    settings: {},
+  };
 }
 
 export const Schema: MessageFns<Schema> = {
@@ -2134,6 +2200,12 @@ export const Schema: MessageFns<Schema> = {
     if (message.identity !== "") {
       writer.uint32(50).string(message.identity);
     }
+    for (const v of message.roles) {
+      ObservedRole.encode(v!, writer.uint32(58).fork()).join();
+    }
+    globalThis.Object.entries(message.settings).forEach(([key, value]: [string, string]) => {
+      Schema_SettingsEntry.encode({ key: key as any, value }, writer.uint32(66).fork()).join();
+    });
     return writer;
   },
 
@@ -2198,6 +2270,25 @@ export const Schema: MessageFns<Schema> = {
             message.identity = reader.string();
             continue;
           }
+          case 7: {
+            if (tag !== 58) {
+              break;
+            }
+
+            message.roles.push(ObservedRole.decode(reader, reader.uint32()));
+            continue;
+          }
+          case 8: {
+            if (tag !== 66) {
+              break;
+            }
+
+            const entry8 = Schema_SettingsEntry.decode(reader, reader.uint32());
+            if (entry8.value !== undefined) {
+              message.settings[entry8.key] = entry8.value;
+            }
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -2230,6 +2321,21 @@ export const Schema: MessageFns<Schema> = {
         ? object.types.map((e: any) => globalThis.String(e))
         : [],
       identity: isSet(object.identity) ? globalThis.String(object.identity) : "",
+      roles: globalThis.Array.isArray(object?.roles) ? object.roles.map((e: any) => ObservedRole.fromJSON(e)) : [],
+      settings: isObject(object.settings)
+        ? (globalThis.Object.entries(object.settings) as [string, any][]).reduce(
+          (acc: { [key: string]: string }, [key, value]: [string, any]) => {
+            globalThis.Object.defineProperty(acc, key, {
+              value: globalThis.String(value),
+              enumerable: true,
+              configurable: true,
+              writable: true,
+            });
+            return acc;
+          },
+          {},
+        )
+        : {},
     };
   },
 
@@ -2253,6 +2359,18 @@ export const Schema: MessageFns<Schema> = {
     if (message.identity !== "") {
       obj.identity = message.identity;
     }
+    if (message.roles?.length) {
+      obj.roles = message.roles.map((e) => ObservedRole.toJSON(e));
+    }
+    if (message.settings) {
+      const entries = globalThis.Object.entries(message.settings) as [string, string][];
+      if (entries.length > 0) {
+        obj.settings = {};
+        entries.forEach(([k, v]) => {
+          obj.settings[k] = v;
+        });
+      }
+    }
     return obj;
   },
 
@@ -2267,6 +2385,494 @@ export const Schema: MessageFns<Schema> = {
     message.operators = object.operators?.map((e) => e) || [];
     message.types = object.types?.map((e) => e) || [];
     message.identity = object.identity ?? "";
+    message.roles = object.roles?.map((e) => ObservedRole.fromPartial(e)) || [];
+    message.settings = (globalThis.Object.entries(object.settings ?? {}) as [string, string][]).reduce(
+      (acc: { [key: string]: string }, [key, value]: [string, string]) => {
+        if (value !== undefined) {
+          acc[key] = globalThis.String(value);
+        }
+        return acc;
+      },
+      {},
+    );
+    return message;
+  },
+};
+
+function createBaseSchema_SettingsEntry(): Schema_SettingsEntry {
+  return { key: "", value: "" };
+}
+
+export const Schema_SettingsEntry: MessageFns<Schema_SettingsEntry> = {
+  encode(message: Schema_SettingsEntry, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.key !== "") {
+      writer.uint32(10).string(message.key);
+    }
+    if (message.value !== "") {
+      writer.uint32(18).string(message.value);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): Schema_SettingsEntry {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseSchema_SettingsEntry();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.key = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.value = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): Schema_SettingsEntry {
+    return {
+      key: isSet(object.key) ? globalThis.String(object.key) : "",
+      value: isSet(object.value) ? globalThis.String(object.value) : "",
+    };
+  },
+
+  toJSON(message: Schema_SettingsEntry): unknown {
+    const obj: any = {};
+    if (message.key !== "") {
+      obj.key = message.key;
+    }
+    if (message.value !== "") {
+      obj.value = message.value;
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<Schema_SettingsEntry>): Schema_SettingsEntry {
+    return Schema_SettingsEntry.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<Schema_SettingsEntry>): Schema_SettingsEntry {
+    const message = createBaseSchema_SettingsEntry();
+    message.key = object.key ?? "";
+    message.value = object.value ?? "";
+    return message;
+  },
+};
+
+function createBaseObservedRole(): ObservedRole {
+  return {
+    name: "",
+    missing: false,
+    superuser: false,
+    bypassesRowSecurity: false,
+    createsRoles: false,
+    replicates: false,
+    memberOf: [],
+    createsIn: [],
+    createsSchemas: false,
+    grants: [],
+  };
+}
+
+export const ObservedRole: MessageFns<ObservedRole> = {
+  encode(message: ObservedRole, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.name !== "") {
+      writer.uint32(10).string(message.name);
+    }
+    if (message.missing !== false) {
+      writer.uint32(16).bool(message.missing);
+    }
+    if (message.superuser !== false) {
+      writer.uint32(24).bool(message.superuser);
+    }
+    if (message.bypassesRowSecurity !== false) {
+      writer.uint32(32).bool(message.bypassesRowSecurity);
+    }
+    if (message.createsRoles !== false) {
+      writer.uint32(40).bool(message.createsRoles);
+    }
+    if (message.replicates !== false) {
+      writer.uint32(48).bool(message.replicates);
+    }
+    for (const v of message.memberOf) {
+      writer.uint32(58).string(v!);
+    }
+    for (const v of message.createsIn) {
+      writer.uint32(66).string(v!);
+    }
+    if (message.createsSchemas !== false) {
+      writer.uint32(72).bool(message.createsSchemas);
+    }
+    for (const v of message.grants) {
+      ObservedGrant.encode(v!, writer.uint32(82).fork()).join();
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): ObservedRole {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseObservedRole();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.name = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.missing = reader.bool();
+            continue;
+          }
+          case 3: {
+            if (tag !== 24) {
+              break;
+            }
+
+            message.superuser = reader.bool();
+            continue;
+          }
+          case 4: {
+            if (tag !== 32) {
+              break;
+            }
+
+            message.bypassesRowSecurity = reader.bool();
+            continue;
+          }
+          case 5: {
+            if (tag !== 40) {
+              break;
+            }
+
+            message.createsRoles = reader.bool();
+            continue;
+          }
+          case 6: {
+            if (tag !== 48) {
+              break;
+            }
+
+            message.replicates = reader.bool();
+            continue;
+          }
+          case 7: {
+            if (tag !== 58) {
+              break;
+            }
+
+            message.memberOf.push(reader.string());
+            continue;
+          }
+          case 8: {
+            if (tag !== 66) {
+              break;
+            }
+
+            message.createsIn.push(reader.string());
+            continue;
+          }
+          case 9: {
+            if (tag !== 72) {
+              break;
+            }
+
+            message.createsSchemas = reader.bool();
+            continue;
+          }
+          case 10: {
+            if (tag !== 82) {
+              break;
+            }
+
+            message.grants.push(ObservedGrant.decode(reader, reader.uint32()));
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): ObservedRole {
+    return {
+      name: isSet(object.name) ? globalThis.String(object.name) : "",
+      missing: isSet(object.missing) ? globalThis.Boolean(object.missing) : false,
+      superuser: isSet(object.superuser) ? globalThis.Boolean(object.superuser) : false,
+      bypassesRowSecurity: isSet(object.bypassesRowSecurity)
+        ? globalThis.Boolean(object.bypassesRowSecurity)
+        : isSet(object.bypasses_row_security)
+        ? globalThis.Boolean(object.bypasses_row_security)
+        : false,
+      createsRoles: isSet(object.createsRoles)
+        ? globalThis.Boolean(object.createsRoles)
+        : isSet(object.creates_roles)
+        ? globalThis.Boolean(object.creates_roles)
+        : false,
+      replicates: isSet(object.replicates) ? globalThis.Boolean(object.replicates) : false,
+      memberOf: globalThis.Array.isArray(object?.memberOf)
+        ? object.memberOf.map((e: any) => globalThis.String(e))
+        : globalThis.Array.isArray(object?.member_of)
+        ? object.member_of.map((e: any) => globalThis.String(e))
+        : [],
+      createsIn: globalThis.Array.isArray(object?.createsIn)
+        ? object.createsIn.map((e: any) => globalThis.String(e))
+        : globalThis.Array.isArray(object?.creates_in)
+        ? object.creates_in.map((e: any) => globalThis.String(e))
+        : [],
+      createsSchemas: isSet(object.createsSchemas)
+        ? globalThis.Boolean(object.createsSchemas)
+        : isSet(object.creates_schemas)
+        ? globalThis.Boolean(object.creates_schemas)
+        : false,
+      grants: globalThis.Array.isArray(object?.grants)
+        ? object.grants.map((e: any) => ObservedGrant.fromJSON(e))
+        : [],
+    };
+  },
+
+  toJSON(message: ObservedRole): unknown {
+    const obj: any = {};
+    if (message.name !== "") {
+      obj.name = message.name;
+    }
+    if (message.missing !== false) {
+      obj.missing = message.missing;
+    }
+    if (message.superuser !== false) {
+      obj.superuser = message.superuser;
+    }
+    if (message.bypassesRowSecurity !== false) {
+      obj.bypassesRowSecurity = message.bypassesRowSecurity;
+    }
+    if (message.createsRoles !== false) {
+      obj.createsRoles = message.createsRoles;
+    }
+    if (message.replicates !== false) {
+      obj.replicates = message.replicates;
+    }
+    if (message.memberOf?.length) {
+      obj.memberOf = message.memberOf;
+    }
+    if (message.createsIn?.length) {
+      obj.createsIn = message.createsIn;
+    }
+    if (message.createsSchemas !== false) {
+      obj.createsSchemas = message.createsSchemas;
+    }
+    if (message.grants?.length) {
+      obj.grants = message.grants.map((e) => ObservedGrant.toJSON(e));
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<ObservedRole>): ObservedRole {
+    return ObservedRole.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<ObservedRole>): ObservedRole {
+    const message = createBaseObservedRole();
+    message.name = object.name ?? "";
+    message.missing = object.missing ?? false;
+    message.superuser = object.superuser ?? false;
+    message.bypassesRowSecurity = object.bypassesRowSecurity ?? false;
+    message.createsRoles = object.createsRoles ?? false;
+    message.replicates = object.replicates ?? false;
+    message.memberOf = object.memberOf?.map((e) => e) || [];
+    message.createsIn = object.createsIn?.map((e) => e) || [];
+    message.createsSchemas = object.createsSchemas ?? false;
+    message.grants = object.grants?.map((e) => ObservedGrant.fromPartial(e)) || [];
+    return message;
+  },
+};
+
+function createBaseObservedGrant(): ObservedGrant {
+  return { relationOid: 0, owns: false, reads: false, columns: [], writes: false };
+}
+
+export const ObservedGrant: MessageFns<ObservedGrant> = {
+  encode(message: ObservedGrant, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.relationOid !== 0) {
+      writer.uint32(8).uint32(message.relationOid);
+    }
+    if (message.owns !== false) {
+      writer.uint32(16).bool(message.owns);
+    }
+    if (message.reads !== false) {
+      writer.uint32(24).bool(message.reads);
+    }
+    for (const v of message.columns) {
+      writer.uint32(32).uint32(v!);
+    }
+    if (message.writes !== false) {
+      writer.uint32(40).bool(message.writes);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): ObservedGrant {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseObservedGrant();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 8) {
+              break;
+            }
+
+            message.relationOid = reader.uint32();
+            continue;
+          }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.owns = reader.bool();
+            continue;
+          }
+          case 3: {
+            if (tag !== 24) {
+              break;
+            }
+
+            message.reads = reader.bool();
+            continue;
+          }
+          case 4: {
+            if (tag === 32) {
+              message.columns.push(reader.uint32());
+
+              continue;
+            }
+
+            if (tag === 34) {
+              const end2 = reader.uint32() + reader.pos;
+              while (reader.pos < end2) {
+                message.columns.push(reader.uint32());
+              }
+
+              continue;
+            }
+
+            break;
+          }
+          case 5: {
+            if (tag !== 40) {
+              break;
+            }
+
+            message.writes = reader.bool();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): ObservedGrant {
+    return {
+      relationOid: isSet(object.relationOid)
+        ? globalThis.Number(object.relationOid)
+        : isSet(object.relation_oid)
+        ? globalThis.Number(object.relation_oid)
+        : 0,
+      owns: isSet(object.owns) ? globalThis.Boolean(object.owns) : false,
+      reads: isSet(object.reads) ? globalThis.Boolean(object.reads) : false,
+      columns: globalThis.Array.isArray(object?.columns) ? object.columns.map((e: any) => globalThis.Number(e)) : [],
+      writes: isSet(object.writes) ? globalThis.Boolean(object.writes) : false,
+    };
+  },
+
+  toJSON(message: ObservedGrant): unknown {
+    const obj: any = {};
+    if (message.relationOid !== 0) {
+      obj.relationOid = Math.round(message.relationOid);
+    }
+    if (message.owns !== false) {
+      obj.owns = message.owns;
+    }
+    if (message.reads !== false) {
+      obj.reads = message.reads;
+    }
+    if (message.columns?.length) {
+      obj.columns = message.columns.map((e) => Math.round(e));
+    }
+    if (message.writes !== false) {
+      obj.writes = message.writes;
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<ObservedGrant>): ObservedGrant {
+    return ObservedGrant.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<ObservedGrant>): ObservedGrant {
+    const message = createBaseObservedGrant();
+    message.relationOid = object.relationOid ?? 0;
+    message.owns = object.owns ?? false;
+    message.reads = object.reads ?? false;
+    message.columns = object.columns?.map((e) => e) || [];
+    message.writes = object.writes ?? false;
     return message;
   },
 };
@@ -2647,6 +3253,208 @@ export const Column: MessageFns<Column> = {
     message.typeOid = object.typeOid ?? 0;
     message.type = object.type ?? "";
     message.generatedFrom = object.generatedFrom?.map((e) => e) || [];
+    return message;
+  },
+};
+
+function createBaseColumnCopy(): ColumnCopy {
+  return {
+    schema: "",
+    relation: "",
+    relationOid: 0,
+    column: "",
+    sourceOid: 0,
+    sourceNumber: 0,
+    exact: false,
+    class: "",
+  };
+}
+
+export const ColumnCopy: MessageFns<ColumnCopy> = {
+  encode(message: ColumnCopy, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.schema !== "") {
+      writer.uint32(10).string(message.schema);
+    }
+    if (message.relation !== "") {
+      writer.uint32(18).string(message.relation);
+    }
+    if (message.relationOid !== 0) {
+      writer.uint32(24).uint32(message.relationOid);
+    }
+    if (message.column !== "") {
+      writer.uint32(34).string(message.column);
+    }
+    if (message.sourceOid !== 0) {
+      writer.uint32(40).uint32(message.sourceOid);
+    }
+    if (message.sourceNumber !== 0) {
+      writer.uint32(48).uint32(message.sourceNumber);
+    }
+    if (message.exact !== false) {
+      writer.uint32(56).bool(message.exact);
+    }
+    if (message.class !== "") {
+      writer.uint32(66).string(message.class);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): ColumnCopy {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseColumnCopy();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.schema = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.relation = reader.string();
+            continue;
+          }
+          case 3: {
+            if (tag !== 24) {
+              break;
+            }
+
+            message.relationOid = reader.uint32();
+            continue;
+          }
+          case 4: {
+            if (tag !== 34) {
+              break;
+            }
+
+            message.column = reader.string();
+            continue;
+          }
+          case 5: {
+            if (tag !== 40) {
+              break;
+            }
+
+            message.sourceOid = reader.uint32();
+            continue;
+          }
+          case 6: {
+            if (tag !== 48) {
+              break;
+            }
+
+            message.sourceNumber = reader.uint32();
+            continue;
+          }
+          case 7: {
+            if (tag !== 56) {
+              break;
+            }
+
+            message.exact = reader.bool();
+            continue;
+          }
+          case 8: {
+            if (tag !== 66) {
+              break;
+            }
+
+            message.class = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): ColumnCopy {
+    return {
+      schema: isSet(object.schema) ? globalThis.String(object.schema) : "",
+      relation: isSet(object.relation) ? globalThis.String(object.relation) : "",
+      relationOid: isSet(object.relationOid)
+        ? globalThis.Number(object.relationOid)
+        : isSet(object.relation_oid)
+        ? globalThis.Number(object.relation_oid)
+        : 0,
+      column: isSet(object.column) ? globalThis.String(object.column) : "",
+      sourceOid: isSet(object.sourceOid)
+        ? globalThis.Number(object.sourceOid)
+        : isSet(object.source_oid)
+        ? globalThis.Number(object.source_oid)
+        : 0,
+      sourceNumber: isSet(object.sourceNumber)
+        ? globalThis.Number(object.sourceNumber)
+        : isSet(object.source_number)
+        ? globalThis.Number(object.source_number)
+        : 0,
+      exact: isSet(object.exact) ? globalThis.Boolean(object.exact) : false,
+      class: isSet(object.class) ? globalThis.String(object.class) : "",
+    };
+  },
+
+  toJSON(message: ColumnCopy): unknown {
+    const obj: any = {};
+    if (message.schema !== "") {
+      obj.schema = message.schema;
+    }
+    if (message.relation !== "") {
+      obj.relation = message.relation;
+    }
+    if (message.relationOid !== 0) {
+      obj.relationOid = Math.round(message.relationOid);
+    }
+    if (message.column !== "") {
+      obj.column = message.column;
+    }
+    if (message.sourceOid !== 0) {
+      obj.sourceOid = Math.round(message.sourceOid);
+    }
+    if (message.sourceNumber !== 0) {
+      obj.sourceNumber = Math.round(message.sourceNumber);
+    }
+    if (message.exact !== false) {
+      obj.exact = message.exact;
+    }
+    if (message.class !== "") {
+      obj.class = message.class;
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<ColumnCopy>): ColumnCopy {
+    return ColumnCopy.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<ColumnCopy>): ColumnCopy {
+    const message = createBaseColumnCopy();
+    message.schema = object.schema ?? "";
+    message.relation = object.relation ?? "";
+    message.relationOid = object.relationOid ?? 0;
+    message.column = object.column ?? "";
+    message.sourceOid = object.sourceOid ?? 0;
+    message.sourceNumber = object.sourceNumber ?? 0;
+    message.exact = object.exact ?? false;
+    message.class = object.class ?? "";
     return message;
   },
 };

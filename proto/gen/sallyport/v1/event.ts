@@ -6,7 +6,7 @@
 
 /* eslint-disable */
 import { BinaryReader, BinaryWriter } from "@bufbuild/protobuf/wire";
-import { Configuration, Schema } from "./catalog_model.ts";
+import { ColumnCopy, Configuration, Schema } from "./catalog_model.ts";
 import { HeldCommand } from "./held_command.ts";
 import {
   Actor,
@@ -47,6 +47,9 @@ export interface Event {
     | { $case: "providerSessionEnded"; value: ProviderSessionEnded }
     | { $case: "configurationApplied"; value: ConfigurationApplied }
     | { $case: "schemaObserved"; value: SchemaObserved }
+    | { $case: "observationRequested"; value: ObservationRequested }
+    | { $case: "commandExplained"; value: CommandExplained }
+    | { $case: "columnsCopied"; value: ColumnsCopied }
     | { $case: "approvalRequested"; value: ApprovalRequested }
     | { $case: "approvalGranted"; value: ApprovalGranted }
     | { $case: "approvalDenied"; value: ApprovalDenied }
@@ -149,6 +152,30 @@ export interface SchemaObserved {
   schema: Schema | undefined;
   digest: string;
   edge: string;
+}
+
+/** A command is about to write columns' values elsewhere: what it writes to is of the classes of what it reads. */
+export interface ColumnsCopied {
+  connection: string;
+  database: string;
+  copies: ColumnCopy[];
+  edge: string;
+}
+
+/** Somebody wants a target to be looked at anew: edges do, and say to `catalog` what they saw. */
+export interface ObservationRequested {
+  connection: string;
+  database: string;
+}
+
+/** Somebody asked what would become of a command of somebody else's. */
+export interface CommandExplained {
+  principalId: string;
+  /** whose command it would be */
+  asPrincipalId: string;
+  connection: string;
+  database: string;
+  text: string;
 }
 
 export interface ApprovalRequested {
@@ -331,6 +358,15 @@ export const Event: MessageFns<Event> = {
         break;
       case "schemaObserved":
         SchemaObserved.encode(message.fact.value, writer.uint32(330).fork()).join();
+        break;
+      case "observationRequested":
+        ObservationRequested.encode(message.fact.value, writer.uint32(346).fork()).join();
+        break;
+      case "commandExplained":
+        CommandExplained.encode(message.fact.value, writer.uint32(354).fork()).join();
+        break;
+      case "columnsCopied":
+        ColumnsCopied.encode(message.fact.value, writer.uint32(338).fork()).join();
         break;
       case "approvalRequested":
         ApprovalRequested.encode(message.fact.value, writer.uint32(482).fork()).join();
@@ -522,6 +558,33 @@ export const Event: MessageFns<Event> = {
             message.fact = { $case: "schemaObserved", value: SchemaObserved.decode(reader, reader.uint32()) };
             continue;
           }
+          case 43: {
+            if (tag !== 346) {
+              break;
+            }
+
+            message.fact = {
+              $case: "observationRequested",
+              value: ObservationRequested.decode(reader, reader.uint32()),
+            };
+            continue;
+          }
+          case 44: {
+            if (tag !== 354) {
+              break;
+            }
+
+            message.fact = { $case: "commandExplained", value: CommandExplained.decode(reader, reader.uint32()) };
+            continue;
+          }
+          case 42: {
+            if (tag !== 338) {
+              break;
+            }
+
+            message.fact = { $case: "columnsCopied", value: ColumnsCopied.decode(reader, reader.uint32()) };
+            continue;
+          }
           case 60: {
             if (tag !== 482) {
               break;
@@ -683,6 +746,18 @@ export const Event: MessageFns<Event> = {
         ? { $case: "schemaObserved", value: SchemaObserved.fromJSON(object.schemaObserved) }
         : isSet(object.schema_observed)
         ? { $case: "schemaObserved", value: SchemaObserved.fromJSON(object.schema_observed) }
+        : isSet(object.observationRequested)
+        ? { $case: "observationRequested", value: ObservationRequested.fromJSON(object.observationRequested) }
+        : isSet(object.observation_requested)
+        ? { $case: "observationRequested", value: ObservationRequested.fromJSON(object.observation_requested) }
+        : isSet(object.commandExplained)
+        ? { $case: "commandExplained", value: CommandExplained.fromJSON(object.commandExplained) }
+        : isSet(object.command_explained)
+        ? { $case: "commandExplained", value: CommandExplained.fromJSON(object.command_explained) }
+        : isSet(object.columnsCopied)
+        ? { $case: "columnsCopied", value: ColumnsCopied.fromJSON(object.columnsCopied) }
+        : isSet(object.columns_copied)
+        ? { $case: "columnsCopied", value: ColumnsCopied.fromJSON(object.columns_copied) }
         : isSet(object.approvalRequested)
         ? { $case: "approvalRequested", value: ApprovalRequested.fromJSON(object.approvalRequested) }
         : isSet(object.approval_requested)
@@ -776,6 +851,12 @@ export const Event: MessageFns<Event> = {
       obj.configurationApplied = ConfigurationApplied.toJSON(message.fact.value);
     } else if (message.fact?.$case === "schemaObserved") {
       obj.schemaObserved = SchemaObserved.toJSON(message.fact.value);
+    } else if (message.fact?.$case === "observationRequested") {
+      obj.observationRequested = ObservationRequested.toJSON(message.fact.value);
+    } else if (message.fact?.$case === "commandExplained") {
+      obj.commandExplained = CommandExplained.toJSON(message.fact.value);
+    } else if (message.fact?.$case === "columnsCopied") {
+      obj.columnsCopied = ColumnsCopied.toJSON(message.fact.value);
     } else if (message.fact?.$case === "approvalRequested") {
       obj.approvalRequested = ApprovalRequested.toJSON(message.fact.value);
     } else if (message.fact?.$case === "approvalGranted") {
@@ -871,6 +952,24 @@ export const Event: MessageFns<Event> = {
       case "schemaObserved": {
         if (object.fact?.value !== undefined && object.fact?.value !== null) {
           message.fact = { $case: "schemaObserved", value: SchemaObserved.fromPartial(object.fact.value) };
+        }
+        break;
+      }
+      case "observationRequested": {
+        if (object.fact?.value !== undefined && object.fact?.value !== null) {
+          message.fact = { $case: "observationRequested", value: ObservationRequested.fromPartial(object.fact.value) };
+        }
+        break;
+      }
+      case "commandExplained": {
+        if (object.fact?.value !== undefined && object.fact?.value !== null) {
+          message.fact = { $case: "commandExplained", value: CommandExplained.fromPartial(object.fact.value) };
+        }
+        break;
+      }
+      case "columnsCopied": {
+        if (object.fact?.value !== undefined && object.fact?.value !== null) {
+          message.fact = { $case: "columnsCopied", value: ColumnsCopied.fromPartial(object.fact.value) };
         }
         break;
       }
@@ -2288,6 +2387,349 @@ export const SchemaObserved: MessageFns<SchemaObserved> = {
       : undefined;
     message.digest = object.digest ?? "";
     message.edge = object.edge ?? "";
+    return message;
+  },
+};
+
+function createBaseColumnsCopied(): ColumnsCopied {
+  return { connection: "", database: "", copies: [], edge: "" };
+}
+
+export const ColumnsCopied: MessageFns<ColumnsCopied> = {
+  encode(message: ColumnsCopied, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.connection !== "") {
+      writer.uint32(10).string(message.connection);
+    }
+    if (message.database !== "") {
+      writer.uint32(18).string(message.database);
+    }
+    for (const v of message.copies) {
+      ColumnCopy.encode(v!, writer.uint32(26).fork()).join();
+    }
+    if (message.edge !== "") {
+      writer.uint32(34).string(message.edge);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): ColumnsCopied {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseColumnsCopied();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.connection = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.database = reader.string();
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.copies.push(ColumnCopy.decode(reader, reader.uint32()));
+            continue;
+          }
+          case 4: {
+            if (tag !== 34) {
+              break;
+            }
+
+            message.edge = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): ColumnsCopied {
+    return {
+      connection: isSet(object.connection) ? globalThis.String(object.connection) : "",
+      database: isSet(object.database) ? globalThis.String(object.database) : "",
+      copies: globalThis.Array.isArray(object?.copies) ? object.copies.map((e: any) => ColumnCopy.fromJSON(e)) : [],
+      edge: isSet(object.edge) ? globalThis.String(object.edge) : "",
+    };
+  },
+
+  toJSON(message: ColumnsCopied): unknown {
+    const obj: any = {};
+    if (message.connection !== "") {
+      obj.connection = message.connection;
+    }
+    if (message.database !== "") {
+      obj.database = message.database;
+    }
+    if (message.copies?.length) {
+      obj.copies = message.copies.map((e) => ColumnCopy.toJSON(e));
+    }
+    if (message.edge !== "") {
+      obj.edge = message.edge;
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<ColumnsCopied>): ColumnsCopied {
+    return ColumnsCopied.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<ColumnsCopied>): ColumnsCopied {
+    const message = createBaseColumnsCopied();
+    message.connection = object.connection ?? "";
+    message.database = object.database ?? "";
+    message.copies = object.copies?.map((e) => ColumnCopy.fromPartial(e)) || [];
+    message.edge = object.edge ?? "";
+    return message;
+  },
+};
+
+function createBaseObservationRequested(): ObservationRequested {
+  return { connection: "", database: "" };
+}
+
+export const ObservationRequested: MessageFns<ObservationRequested> = {
+  encode(message: ObservationRequested, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.connection !== "") {
+      writer.uint32(10).string(message.connection);
+    }
+    if (message.database !== "") {
+      writer.uint32(18).string(message.database);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): ObservationRequested {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseObservationRequested();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.connection = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.database = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): ObservationRequested {
+    return {
+      connection: isSet(object.connection) ? globalThis.String(object.connection) : "",
+      database: isSet(object.database) ? globalThis.String(object.database) : "",
+    };
+  },
+
+  toJSON(message: ObservationRequested): unknown {
+    const obj: any = {};
+    if (message.connection !== "") {
+      obj.connection = message.connection;
+    }
+    if (message.database !== "") {
+      obj.database = message.database;
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<ObservationRequested>): ObservationRequested {
+    return ObservationRequested.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<ObservationRequested>): ObservationRequested {
+    const message = createBaseObservationRequested();
+    message.connection = object.connection ?? "";
+    message.database = object.database ?? "";
+    return message;
+  },
+};
+
+function createBaseCommandExplained(): CommandExplained {
+  return { principalId: "", asPrincipalId: "", connection: "", database: "", text: "" };
+}
+
+export const CommandExplained: MessageFns<CommandExplained> = {
+  encode(message: CommandExplained, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.principalId !== "") {
+      writer.uint32(10).string(message.principalId);
+    }
+    if (message.asPrincipalId !== "") {
+      writer.uint32(18).string(message.asPrincipalId);
+    }
+    if (message.connection !== "") {
+      writer.uint32(26).string(message.connection);
+    }
+    if (message.database !== "") {
+      writer.uint32(34).string(message.database);
+    }
+    if (message.text !== "") {
+      writer.uint32(42).string(message.text);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): CommandExplained {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseCommandExplained();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.principalId = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.asPrincipalId = reader.string();
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.connection = reader.string();
+            continue;
+          }
+          case 4: {
+            if (tag !== 34) {
+              break;
+            }
+
+            message.database = reader.string();
+            continue;
+          }
+          case 5: {
+            if (tag !== 42) {
+              break;
+            }
+
+            message.text = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): CommandExplained {
+    return {
+      principalId: isSet(object.principalId)
+        ? globalThis.String(object.principalId)
+        : isSet(object.principal_id)
+        ? globalThis.String(object.principal_id)
+        : "",
+      asPrincipalId: isSet(object.asPrincipalId)
+        ? globalThis.String(object.asPrincipalId)
+        : isSet(object.as_principal_id)
+        ? globalThis.String(object.as_principal_id)
+        : "",
+      connection: isSet(object.connection) ? globalThis.String(object.connection) : "",
+      database: isSet(object.database) ? globalThis.String(object.database) : "",
+      text: isSet(object.text) ? globalThis.String(object.text) : "",
+    };
+  },
+
+  toJSON(message: CommandExplained): unknown {
+    const obj: any = {};
+    if (message.principalId !== "") {
+      obj.principalId = message.principalId;
+    }
+    if (message.asPrincipalId !== "") {
+      obj.asPrincipalId = message.asPrincipalId;
+    }
+    if (message.connection !== "") {
+      obj.connection = message.connection;
+    }
+    if (message.database !== "") {
+      obj.database = message.database;
+    }
+    if (message.text !== "") {
+      obj.text = message.text;
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<CommandExplained>): CommandExplained {
+    return CommandExplained.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<CommandExplained>): CommandExplained {
+    const message = createBaseCommandExplained();
+    message.principalId = object.principalId ?? "";
+    message.asPrincipalId = object.asPrincipalId ?? "";
+    message.connection = object.connection ?? "";
+    message.database = object.database ?? "";
+    message.text = object.text ?? "";
     return message;
   },
 };

@@ -22,7 +22,7 @@ import {
 } from "@grpc/grpc-js";
 import { Configuration } from "./catalog_model.ts";
 import { Principal } from "./principal.ts";
-import { ColumnFlow, Hold, NamedStatement, SignedVerdict } from "./verdict.ts";
+import { ColumnFlow, Hold, NamedStatement, SignedVerdict, Verdict } from "./verdict.ts";
 
 export const protobufPackage = "sallyport.v1";
 
@@ -2001,6 +2001,16 @@ export const PolicyServiceService = {
     responseSerialize: (value: AuthorizeResponse): Buffer => Buffer.from(AuthorizeResponse.encode(value).finish()),
     responseDeserialize: (value: Buffer): AuthorizeResponse => AuthorizeResponse.decode(value),
   },
+  /** What Check would answer, for people to read: not signed, so that nothing can be admitted with it. */
+  explain: {
+    path: "/sallyport.v1.PolicyService/Explain" as const,
+    requestStream: false as const,
+    responseStream: false as const,
+    requestSerialize: (value: CheckRequest): Buffer => Buffer.from(CheckRequest.encode(value).finish()),
+    requestDeserialize: (value: Buffer): CheckRequest => CheckRequest.decode(value),
+    responseSerialize: (value: Verdict): Buffer => Buffer.from(Verdict.encode(value).finish()),
+    responseDeserialize: (value: Buffer): Verdict => Verdict.decode(value),
+  },
   /** Would this set load? Used by `catalog` before it publishes. */
   validate: {
     path: "/sallyport.v1.PolicyService/Validate" as const,
@@ -2018,6 +2028,8 @@ export interface PolicyServiceServer extends UntypedServiceImplementation {
   check: handleBidiStreamingCall<CheckRequest, CheckResponse>;
   /** One of the gateway's own powers: approve, audit, configure, reveal. */
   authorize: handleUnaryCall<AuthorizeRequest, AuthorizeResponse>;
+  /** What Check would answer, for people to read: not signed, so that nothing can be admitted with it. */
+  explain: handleUnaryCall<CheckRequest, Verdict>;
   /** Would this set load? Used by `catalog` before it publishes. */
   validate: handleUnaryCall<ValidateRequest, ValidateResponse>;
 }
@@ -2042,6 +2054,19 @@ export interface PolicyServiceClient extends Client {
     metadata: Metadata,
     options: Partial<CallOptions>,
     callback: (error: ServiceError | null, response: AuthorizeResponse) => void,
+  ): ClientUnaryCall;
+  /** What Check would answer, for people to read: not signed, so that nothing can be admitted with it. */
+  explain(request: CheckRequest, callback: (error: ServiceError | null, response: Verdict) => void): ClientUnaryCall;
+  explain(
+    request: CheckRequest,
+    metadata: Metadata,
+    callback: (error: ServiceError | null, response: Verdict) => void,
+  ): ClientUnaryCall;
+  explain(
+    request: CheckRequest,
+    metadata: Metadata,
+    options: Partial<CallOptions>,
+    callback: (error: ServiceError | null, response: Verdict) => void,
   ): ClientUnaryCall;
   /** Would this set load? Used by `catalog` before it publishes. */
   validate(
