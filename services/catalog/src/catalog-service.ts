@@ -1,15 +1,24 @@
-import { CatalogServiceService, type ObserveSchemaRequest, type ObserveSchemaResponse } from "@sallyport/proto/catalog";
+import {
+  CatalogServiceService,
+  type ObserveSchemaRequest,
+  type ObserveSchemaResponse,
+  type RecordCopiesRequest,
+  type RecordCopiesResponse,
+} from "@sallyport/proto/catalog";
 import type { Store } from "@sallyport/decider";
 import { AppError, service, type CallInfo, type EventFollower, type GrpcService } from "@sallyport/runtime";
 import type { CatalogState } from "./catalog-state.ts";
 import { schemaDigest } from "./configuration/digest.ts";
+import { askedCopies } from "./copies/asked-copies.ts";
+import type { CopiesState, RecordCopies } from "./copies/copies-decider.ts";
 import { observedSchema } from "./observation/observed-schema.ts";
-import { schemaAggregate, type ObserveSchema, type SchemaState } from "./observation/schema-decider.ts";
+import { databaseAggregate, type ObserveSchema, type SchemaState } from "./observation/schema-decider.ts";
 
 export interface CatalogParts {
   state: CatalogState;
   follower: Pick<EventFollower, "seq" | "waitFor">;
   schemas: Store<SchemaState, ObserveSchema>;
+  copies: Store<CopiesState, RecordCopies>;
 }
 
 /** How long an answer waits for this process's own fold of what it has just published. */
@@ -27,6 +36,7 @@ export function catalogService(parts: CatalogParts): GrpcService {
         return { connection, database, schemaDigest: schemaDigestNow, asOf: follower.seq() };
       },
       observeSchema: (request, call) => observe(request, call, parts),
+      recordCopies: (request, call) => recordCopies(request, call, parts),
     },
   });
 }
@@ -40,7 +50,7 @@ async function observe(
   const { connection, database } = state.resolve(request.connection, request.database, "catalog.observeSchema");
   const schema = observedSchema(request.schema);
   const digest = schemaDigest(schema);
-  const aggregate = schemaAggregate(connection.name, database);
+  const aggregate = databaseAggregate(connection.name, database);
   // read from the bus, not from memory: that nothing changed must not be said of a state that somebody else has replaced
   const known = await schemas.load(aggregate);
   if (known.state.digest === digest) return { digest, changed: false, asOf: known.seq };
@@ -49,4 +59,19 @@ async function observe(
   if (handled.kind === "refused") throw new AppError(handled.code, "catalog.observeSchema", handled.message);
   await follower.waitFor(handled.seq, OWN_FOLD_MS);
   return { digest, changed: handled.events.length > 0, asOf: handled.seq };
+}
+
+async function recordCopies(
+  request: RecordCopiesRequest,
+  call: CallInfo,
+  parts: CatalogParts,
+): Promise<RecordCopiesResponse> {
+  const op = "catalog.recordCopies";
+  const { connection, database } = parts.state.resolve(request.connection, request.database, op);
+  const copies = askedCopies(request.copies);
+  const command: RecordCopies = { connection: connection.name, database, copies, edge: call.peer };
+  const aggregate = databaseAggregate(connection.name, database);
+  const handled = await parts.copies.handle(aggregate, command, { cause: `service:${call.peer}` });
+  if (handled.kind === "refused") throw new AppError(handled.code, op, handled.message);
+  return { asOf: handled.seq };
 }

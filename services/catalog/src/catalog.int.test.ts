@@ -8,6 +8,7 @@ import {
   CatalogServiceClient,
   ConfigurationServiceClient,
   ObserveSchemaRequest,
+  RecordCopiesRequest,
   type SourceFile,
 } from "@sallyport/proto/catalog";
 import { Schema } from "@sallyport/proto/catalog_model";
@@ -328,6 +329,36 @@ test("a schema is an event when it differs, whatever the order it is told in", a
     code: "exhausted",
     message: expect.stringMatching(/at most 4194304 bytes/),
   });
+});
+
+test("a copy is said once, whoever tells of it, and nonsense is refused", async () => {
+  const client = await internal();
+  const copy = {
+    schema: "public",
+    relation: "report",
+    column: "mail",
+    sourceOid: 16_400,
+    sourceNumber: 3,
+    exact: true,
+  };
+  const record = (...copies: object[]) =>
+    callUnary(client, "recordCopies", RecordCopiesRequest.fromPartial({ connection: "orders", copies }), deadline);
+  const before = events.length;
+  const first = await record(copy, copy);
+  expect(await record(copy)).toEqual(first);
+  const second = await record(copy, { ...copy, column: "other" });
+  await follower.waitFor(second.asOf, 2_000);
+  expect(events.slice(before).map((e) => [e.aggregate, e.cause, e.fact])).toMatchObject([
+    ["copies/orders/orders", "service:edge-postgres", { $case: "columnsCopied", value: { copies: [copy] } }],
+    ["copies/orders/orders", "service:edge-postgres", { value: { copies: [{ ...copy, column: "other" }] } }],
+  ]);
+  for (const wrong of [
+    { ...copy, column: "" },
+    { ...copy, class: "email" },
+    { ...copy, sourceNumber: 0 },
+  ]) {
+    await expect(record(wrong)).rejects.toMatchObject({ code: "invalid-input" });
+  }
 });
 
 test("restarted, it knows what it knew", async () => {

@@ -11,6 +11,7 @@ import { CatalogState } from "./catalog-state.ts";
 import { configurationService } from "./configuration-service.ts";
 import { checkFiles, type Checked } from "./configuration/check-files.ts";
 import { configurationDecider } from "./configuration/configuration-decider.ts";
+import { copiesDecider } from "./copies/copies-decider.ts";
 import { schemaDecider } from "./observation/schema-decider.ts";
 
 const runtime = await startRuntime("catalog", catalogConfig);
@@ -34,8 +35,9 @@ await follower.caughtUp;
 
 const configurations = openStore(nats, { service: "catalog", kind: "configuration", decider: configurationDecider });
 const schemas = openStore(nats, { service: "catalog", kind: "schema", decider: schemaDecider });
+const copies = openStore(nats, { service: "catalog", kind: "copies", decider: copiesDecider });
 await runtime.serve({
-  internal: [catalogService({ state, follower, schemas })],
+  internal: [catalogService({ state, follower, schemas, copies })],
   public: [configurationService({ state, follower, store: configurations, callers, check })],
   allow: config.allow,
 });

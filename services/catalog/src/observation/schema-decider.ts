@@ -24,4 +24,5 @@ export const schemaDecider: Decider<SchemaState, ObserveSchema> = {
   evolve: (state, event) => (event.fact?.$case === "schemaObserved" ? { digest: event.fact.value.digest } : state),
 };
 
-export const schemaAggregate = (connection: string, database: string): string => `${connection}/${database}`;
+/** Of everything that is about one database. */
+export const databaseAggregate = (connection: string, database: string): string => `${connection}/${database}`;
