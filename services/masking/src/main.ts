@@ -18,7 +18,7 @@ const hashKey = await resolveSecret(config.hashKey, "hashKey");
 const turns = new Turns();
 const state = new MaskingState(turns);
 const follower = await followEvents(await runtime.connectNats(), {
-  subjects: [eventsOfKind("catalog", "configuration"), eventsOfKind("catalog", "schema")],
+  subjects: (["configuration", "schema", "copies"] as const).map((kind) => eventsOfKind("catalog", kind)),
   from: 1,
   onEvent: (event) => state.apply(event),
   log: runtime.log,

@@ -1,6 +1,6 @@
-import type { Classification, Configuration, DataClass, Schema } from "@sallyport/proto/catalog_model";
+import type { Classification, ColumnCopy, Configuration, DataClass, Schema } from "@sallyport/proto/catalog_model";
 import type { Event } from "@sallyport/proto/event";
-import { classificationKey, DatabaseBindings } from "./classification/bindings.ts";
+import { classificationKey, DatabaseBindings, unfollowedKey } from "./classification/bindings.ts";
 import { databaseIndex, type DatabaseIndex } from "./classification/database-index.ts";
 import { matchesGlob } from "./classification/glob.ts";
 import { DefinitionLineage } from "./lineage/definition-lineage.ts";
@@ -29,6 +29,8 @@ export class MaskingState {
   #classifications: readonly Classification[] = [];
   #classes: ReadonlyMap<string, DataClass> = new Map();
   readonly #databases = new Map<string, Database>();
+  /** copies in databases that were not observed yet */
+  readonly #early = new Map<string, ColumnCopy[]>();
   readonly #turns: Turns;
 
   constructor(turns: Turns) {
@@ -43,6 +45,11 @@ export class MaskingState {
       case "schemaObserved": {
         const { connection, database, schema } = event.fact.value;
         if (schema) this.#observe(connection, database, schema);
+        break;
+      }
+      case "columnsCopied": {
+        const { connection, database, copies } = event.fact.value;
+        this.#copied(connection, database, copies);
         break;
       }
       default:
@@ -86,7 +93,10 @@ export class MaskingState {
   #configure(configuration: Configuration): void {
     this.#classifications = configuration.classifications;
     this.#classes = new Map(configuration.classes.map((dataClass) => [dataClass.name, dataClass]));
-    const keys = new Set(configuration.classifications.map(classificationKey));
+    const keys = new Set([
+      ...configuration.classifications.map(classificationKey),
+      ...configuration.classes.map(({ name }) => unfollowedKey(name)),
+    ]);
     for (const entry of this.#databases.values()) {
       for (const bindings of entry.bindings.values()) bindings.retain(keys);
       this.#bind(entry);
@@ -107,6 +117,19 @@ export class MaskingState {
     };
     entry.schema = schema;
     this.#databases.set(key, entry);
+    bindingsOf(entry).copies.record(this.#early.get(key) ?? []);
+    this.#early.delete(key);
+    this.#bind(entry);
+  }
+
+  #copied(connection: string, database: string, copies: readonly ColumnCopy[]): void {
+    const key = databaseKey(connection, database);
+    const entry = this.#databases.get(key);
+    if (entry === undefined) {
+      this.#early.set(key, [...(this.#early.get(key) ?? []), ...copies]);
+      return;
+    }
+    bindingsOf(entry).copies.record(copies);
     this.#bind(entry);
   }
 

@@ -51,6 +51,9 @@ export class State {
           this.schemas.observe(fact.value.connection, fact.value.database, fact.value.schema);
         }
         break;
+      case "columnsCopied":
+        this.schemas.copied(fact.value.connection, fact.value.database, fact.value.copies);
+        break;
       default:
         this.windows.apply(fact);
         this.grants.apply(fact);

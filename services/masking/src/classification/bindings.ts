@@ -1,4 +1,5 @@
 import type { Classification, Schema } from "@sallyport/proto/catalog_model";
+import { Copies, type Copy } from "./copies.ts";
 import { matchesGlob } from "./glob.ts";
 
 /** How a column came to a class: its own name, or values computed from a column of the class. */
@@ -13,6 +14,9 @@ export const columnKey = (oid: number, column: number): string => `${oid}.${colu
 export const classificationKey = (c: Classification): string =>
   JSON.stringify([c.class, c.connection, c.database, c.schema, c.relation, c.column]);
 
+/** Stands for a rule where what a column was written with could be of a class, and cannot be told. */
+export const unfollowedKey = (name: string): string => JSON.stringify([name, "", "", "", "", ""]);
+
 /** The class that a classification's key names. */
 export const classOfKey = (key: string): string => (JSON.parse(key) as [string])[0];
 
@@ -25,6 +29,7 @@ export const classOfKey = (key: string): string => (JSON.parse(key) as [string])
  */
 export class DatabaseBindings {
   readonly #columns = new Map<string, ColumnBindings>();
+  readonly copies = new Copies();
 
   of(oid: number, column: number): ReadonlyMap<string, Manner> {
     return this.#columns.get(columnKey(oid, column)) ?? NONE;
@@ -38,7 +43,7 @@ export class DatabaseBindings {
     }
   }
 
-  /** Binds what the schema shows: by name, then through inheritance and generated columns until nothing is added. */
+  /** Binds what the schema shows: by name, then through inheritance, generated columns and copies until nothing is added. */
   bind(schema: Schema, rules: readonly Classification[]): void {
     const byColumn = rulesByColumn(rules);
     for (const relation of schema.relations) {
@@ -52,7 +57,8 @@ export class DatabaseBindings {
       }
     }
     const families = inheritanceFamilies(schema);
-    while (this.#spreadInFamilies(families) || this.#spreadToGenerated(schema)) {
+    const copies = [...this.copies.in(schema)];
+    while (this.#spreadInFamilies(families) || this.#spreadToGenerated(schema) || this.#spreadToCopies(copies)) {
       // each round adds bindings, of which there are finitely many
     }
   }
@@ -79,6 +85,20 @@ export class DatabaseBindings {
         for (const { oid, column } of members) {
           for (const [key, manner] of all) added = this.#add(oid, column, key, manner) || added;
         }
+      }
+    }
+    return added;
+  }
+
+  #spreadToCopies(copies: readonly Copy[]): boolean {
+    let added = false;
+    for (const { to, from } of copies) {
+      if ("class" in from) {
+        added = this.#add(to.oid, to.column, unfollowedKey(from.class), "derived") || added;
+        continue;
+      }
+      for (const [key, manner] of this.of(from.source.oid, from.source.column)) {
+        added = this.#add(to.oid, to.column, key, from.exact ? manner : "derived") || added;
       }
     }
     return added;

@@ -3,7 +3,7 @@
  * rule stays so as long as the rule is in force, by (relation oid, column number): renaming never declassifies.
  */
 
-import type { Classification, Relation } from "@sallyport/proto/catalog_model";
+import type { Classification, ColumnCopy, Relation } from "@sallyport/proto/catalog_model";
 import { globMatches } from "./glob.ts";
 
 interface Rule {
@@ -18,6 +18,10 @@ export class ColumnClasses {
   #rules: Rule[] = [];
   /** `oid.number` → keys of the rules that ever matched it */
   readonly #bound = new Map<string, Set<string>>();
+  /** by `schema`, `name` and, once observed, oid of what was written to */
+  readonly #copies = new Map<string, ColumnCopy[]>();
+  /** `oid.number` of observed copies → what they were written from */
+  readonly #copied = new Map<string, Set<ColumnCopy>>();
 
   /** Classifications in force for this connection and database. */
   setRules(classifications: readonly Classification[], connection: string, database: string): void {
@@ -31,9 +35,24 @@ export class ColumnClasses {
         column: c.column,
       }));
     const inForce = new Set(this.#rules.map((rule) => rule.key));
+    // what could not be followed is of its class while any rule here is
+    for (const rule of this.#rules) inForce.add(unfollowed(rule.class));
     for (const [column, keys] of this.#bound) {
       for (const key of keys) if (!inForce.has(key)) keys.delete(key);
       if (keys.size === 0) this.#bound.delete(column);
+    }
+  }
+
+  /** What commands write where: the target is of the classes of the sources from the next observation on. */
+  recordCopies(copies: readonly ColumnCopy[]): void {
+    for (const copy of copies) {
+      const keys = [JSON.stringify([copy.schema, copy.relation])];
+      if (copy.relationOid !== 0) keys.push(String(copy.relationOid));
+      for (const key of keys) {
+        const known = this.#copies.get(key);
+        if (known === undefined) this.#copies.set(key, [copy]);
+        else known.push(copy);
+      }
     }
   }
 
@@ -52,14 +71,53 @@ export class ColumnClasses {
         }
       }
     }
+    this.#findCopies(relations);
+    while (this.#spreadToCopies()) {
+      // copies of copies: each round binds more, of which there is an end
+    }
     for (const id of this.#bound.keys()) if (!present.has(id)) this.#bound.delete(id);
+    for (const id of this.#copied.keys()) if (!present.has(id)) this.#copied.delete(id);
+  }
+
+  #findCopies(relations: readonly Relation[]): void {
+    if (this.#copies.size === 0) return;
+    for (const relation of relations) {
+      const named = this.#copies.get(JSON.stringify([relation.schema, relation.name])) ?? [];
+      const numbered = this.#copies.get(String(relation.oid)) ?? [];
+      for (const copy of [...named, ...numbered]) {
+        const column = relation.columns.find((one) => one.name === copy.column);
+        if (column === undefined) continue;
+        const id = `${relation.oid}.${column.number}`;
+        const known = this.#copied.get(id);
+        if (known === undefined) this.#copied.set(id, new Set([copy]));
+        else known.add(copy);
+      }
+    }
+  }
+
+  #spreadToCopies(): boolean {
+    let added = false;
+    for (const [id, copies] of this.#copied) {
+      const bound = this.#bound.get(id) ?? new Set<string>();
+      const before = bound.size;
+      for (const { sourceOid, sourceNumber, class: name } of copies) {
+        const keys = sourceOid === 0 ? [unfollowed(name)] : (this.#bound.get(`${sourceOid}.${sourceNumber}`) ?? []);
+        for (const key of keys) bound.add(key);
+      }
+      if (bound.size === before) continue;
+      this.#bound.set(id, bound);
+      added = true;
+    }
+    return added;
   }
 
   /** Classes of one observed column. */
   of(relation: Relation, number: number): string[] {
     const keys = this.#bound.get(`${relation.oid}.${number}`);
     if (keys === undefined) return [];
-    return this.#rules.filter((rule) => keys.has(rule.key)).map((rule) => rule.class);
+    return this.#rules
+      .filter(({ key, class: name }) => keys.has(key) || keys.has(unfollowed(name)))
+      .map((r) => r.class);
   }
 
   /** Every class that something in this database may hold. */
@@ -71,3 +129,6 @@ export class ColumnClasses {
     return globMatches(rule.schema, schema) && globMatches(rule.relation, relation) && globMatches(rule.column, column);
   }
 }
+
+/** Stands for a rule where what a column was written with could be of a class, and cannot be told. */
+const unfollowed = (name: string): string => JSON.stringify([name]);

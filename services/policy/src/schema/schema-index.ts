@@ -1,6 +1,6 @@
 /** One database of one connection, as last observed, for looking names up. */
 
-import type { Classification, Relation, Schema } from "@sallyport/proto/catalog_model";
+import type { Classification, ColumnCopy, Relation, Schema } from "@sallyport/proto/catalog_model";
 import type { Outline, Understanding } from "../sql/outline.ts";
 import { isRefused } from "../sql/outline.ts";
 import { ColumnClasses } from "./classes.ts";
@@ -50,6 +50,29 @@ export class SchemaIndex {
   named(name: string, schema?: string): readonly Relation[] {
     const found = this.#relations.get(name) ?? [];
     return schema === undefined ? found : found.filter((relation) => relation.schema === schema);
+  }
+
+  withOid(oid: number): Relation | undefined {
+    return this.#byOid.get(oid);
+  }
+
+  /** Partitions and heirs, theirs too, each once. */
+  heirs(relation: Relation): readonly Relation[] {
+    const found = new Map<number, Relation>();
+    const pending = [relation.oid];
+    for (let oid = pending.pop(); oid !== undefined; oid = pending.pop()) {
+      for (const heir of this.#children.get(oid) ?? []) {
+        if (found.has(heir.oid)) continue;
+        found.set(heir.oid, heir);
+        pending.push(heir.oid);
+      }
+    }
+    return [...found.values()];
+  }
+
+  /** Classes of one column of a table by itself. */
+  classesOf(relation: Relation, number: number): readonly string[] {
+    return this.#classes.of(relation, number);
   }
 
   hasFunction(name: string): boolean {
@@ -186,6 +209,17 @@ export class Schemas {
     classes.setRules(this.#classifications, connection, database);
     classes.observe(schema.relations);
     this.#observed.set(key, { connection, database, schema, classes });
+    this.#index.set(key, new SchemaIndex(schema, classes));
+  }
+
+  /** Into a database that was not observed, nothing known can have been copied: it has no tables yet. */
+  copied(connection: string, database: string, copies: readonly ColumnCopy[]): void {
+    const key = `${connection}\u0000${database}`;
+    const observed = this.#observed.get(key);
+    if (observed === undefined) return;
+    const { schema, classes } = observed;
+    classes.recordCopies(copies);
+    classes.observe(schema.relations);
     this.#index.set(key, new SchemaIndex(schema, classes));
   }
 
