@@ -9,6 +9,8 @@ export interface ColumnClasses {
   direct: ReadonlySet<string>;
   /** its values are computed from such, or it cannot be told that they are not: masked whole, never in part */
   derived: ReadonlySet<string>;
+  /** classes by rules alone: of a view, without what it shows */
+  bound: ReadonlySet<string>;
 }
 
 export interface RelationClasses {
@@ -37,6 +39,7 @@ export interface DatabaseIndex {
 interface Growing {
   direct: Set<string>;
   derived: Set<string>;
+  bound: ReadonlySet<string>;
 }
 
 /** Views are parsed: a turn (`yield`) after every few. */
@@ -76,9 +79,12 @@ export function* databaseIndex(
 function ownClasses(relation: Relation, bindings: DatabaseBindings): Map<number, Growing> {
   return new Map(
     relation.columns.map((column) => {
-      const classes: Growing = { direct: new Set(), derived: new Set() };
-      for (const [key, manner] of bindings.of(relation.oid, column.number)) classes[manner].add(classOfKey(key));
-      return [column.number, classes];
+      const direct = new Set<string>();
+      const derived = new Set<string>();
+      for (const [key, manner] of bindings.of(relation.oid, column.number)) {
+        (manner === "direct" ? direct : derived).add(classOfKey(key));
+      }
+      return [column.number, { direct, derived, bound: direct.union(derived) }];
     }),
   );
 }

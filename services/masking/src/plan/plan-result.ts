@@ -1,34 +1,25 @@
 import { createHash } from "node:crypto";
 import type { MaskPlan, PlanResult, ResultColumn } from "@sallyport/proto/masking";
-import type { DatabaseIndex, RelationClasses } from "../classification/database-index.ts";
-import { maskByClass, maskWhole, pass, type ClassOf, type ColumnLabel, type PlannedColumn } from "./column-plan.ts";
+import type { StatementLineage } from "@sallyport/proto/verdict";
+import type { RelationClasses } from "../classification/database-index.ts";
+import { maskByClass, maskWhole, pass, type ColumnLabel, type PlannedColumn } from "./column-plan.ts";
 import type { ExecutablePlan } from "./executable-plan.ts";
-import { statementReach, type StatementReach } from "./statement-reach.ts";
-import { valueKind } from "./value-type.ts";
-
-/** What a plan is made from: the fold at one moment. */
-export interface PlanningState {
-  /** undefined: never observed */
-  database(connection: string, database: string): DatabaseIndex | undefined;
-  /** a rule for one of the classes applies to the database, whether or not it matches anything that was observed */
-  mayHide(connection: string, database: string, classes: ReadonlySet<string>): boolean;
-  dataClass(name: string): ReturnType<ClassOf>;
-}
+import { disagreementOf, planByLineage } from "./lineage-plan.ts";
+import { couldCarryHidden, FIRST_NORMAL_OID, joined, kindOf, type Planning, type PlanningState } from "./planning.ts";
+import { statementReach } from "./statement-reach.ts";
 
 export interface Planned {
   plan: Omit<MaskPlan, "asOf">;
   executable: ExecutablePlan;
 }
 
-/** Relations with smaller oids are the server's own (FirstNormalObjectId, access/transam.h). */
-const FIRST_NORMAL_OID = 16_384;
-
 /**
  * Decides for each column of a result whether it passes and how it is masked otherwise.
  *
- * A column with an origin goes by the classes of that column. One without goes by what the statement could read: if any of
- * that is hidden, or could be, it is masked whole. Doubt masks (I2, I4); only when no rule could hide anything of this
- * database from this principal does everything pass.
+ * Where the statement was followed, its columns go by that (`lineage-plan.ts`). Otherwise a column with an origin goes by the
+ * classes of that column; one without goes by what the statement could read: if any of that is hidden, or could be, it is
+ * masked whole. Doubt masks (I2, I4); only when no rule could hide anything of this database from this principal does
+ * everything pass.
  */
 export function planResult(request: PlanResult, state: PlanningState): Planned {
   const index = state.database(request.connection, request.database);
@@ -39,11 +30,15 @@ export function planResult(request: PlanResult, state: PlanningState): Planned {
     hidden,
     concerned: hidden.size > 0 && state.mayHide(request.connection, request.database, hidden),
     reach: statementReach(request, index, hidden),
+    lineage: usableLineage(request),
     holdsHidden: index === undefined || !index.all.isDisjointFrom(hidden),
     classOf: (name) => state.dataClass(name),
     stale: false,
   };
-  const columns = request.columns.map((column) => planColumn(column, planning));
+  const disagreement = disagreementOf(planning);
+  // What both witnesses see differently may be of an older schema.
+  if (disagreement !== "") planning.stale = true;
+  const columns = request.columns.map((column, i) => planColumn(column, i, planning));
   const scrubText = planning.concerned && couldCarryHidden(planning);
   const executable: ExecutablePlan = { connection: request.connection, cells: columns.map((column) => column.cells) };
   const plans = columns.map((column) => column.plan);
@@ -53,24 +48,15 @@ export function planResult(request: PlanResult, state: PlanningState): Planned {
       columns: plans,
       scrubText,
       staleSchema: planning.stale,
-      disagreement: "",
+      disagreement,
     },
     executable,
   };
 }
 
-interface Planning {
-  request: PlanResult;
-  index: DatabaseIndex | undefined;
-  hidden: ReadonlySet<string>;
-  /** something of this database could be hidden from this principal at all */
-  concerned: boolean;
-  reach: StatementReach;
-  /** a column of a hidden class is known in the database, or nothing is known of it */
-  holdsHidden: boolean;
-  classOf: ClassOf;
-  /** set when an origin is not in the observed schema */
-  stale: boolean;
+/** The analysis of the statement, where it counts: not while the transaction has changed the schema that it is made from. */
+function usableLineage({ lineage, schemaTouched }: PlanResult): StatementLineage | undefined {
+  return lineage === undefined || lineage.unknown !== "" || schemaTouched ? undefined : lineage;
 }
 
 /** Equal content, equal id: after a restart the same request gives the same plan under the same id. */
@@ -79,14 +65,9 @@ function planId(executable: ExecutablePlan, plans: readonly PlannedColumn["plan"
   return `mp_${createHash("sha256").update(content).digest("hex").slice(0, 32)}`;
 }
 
-/** What has no origin could be of a hidden class. */
-function couldCarryHidden({ request, reach, holdsHidden, hidden }: Planning): boolean {
-  if (request.schemaTouched || reach.unresolved) return true;
-  if (!reach.touched.isDisjointFrom(hidden)) return true;
-  return holdsHidden && (request.unknownSources || reach.temporary);
-}
-
-function planColumn(column: ResultColumn, planning: Planning): PlannedColumn {
+function planColumn(column: ResultColumn, i: number, planning: Planning): PlannedColumn {
+  const output = planning.lineage?.outputs[i];
+  if (output !== undefined) return planByLineage(column, output, planning);
   if (column.tableOid === 0) return planWithoutOrigin(column, planning);
   if (column.tableOid < FIRST_NORMAL_OID) return planCatalogColumn(column, planning);
   const relation = planning.index?.byOid.get(column.tableOid);
@@ -94,9 +75,12 @@ function planColumn(column: ResultColumn, planning: Planning): PlannedColumn {
 }
 
 function planWithoutOrigin(column: ResultColumn, planning: Planning): PlannedColumn {
-  const { request, reach, index, concerned } = planning;
-  const bounded = !request.unknownSources && !request.schemaTouched && !reach.unresolved && !reach.temporary;
-  const label = { class: joined(bounded ? reach.touched : (index?.all ?? [])), relation: "", reason: "no origin" };
+  const { reach, index, concerned } = planning;
+  const label = {
+    class: joined(reach.bounded ? reach.touched : (index?.all ?? [])),
+    relation: "",
+    reason: "no origin",
+  };
   return concerned && couldCarryHidden(planning) ? maskWhole(kindOf(column, planning), label) : pass(label);
 }
 
@@ -156,9 +140,3 @@ function planWithOrigin(column: ResultColumn, relation: RelationClasses, plannin
     label(all, "classified"),
   );
 }
-
-function kindOf(column: ResultColumn, { index }: Planning): ReturnType<typeof valueKind> {
-  return valueKind(column.typeOid, index?.typeNames.get(column.typeOid), column.binary);
-}
-
-const joined = (classes: Iterable<string>): string => [...classes].toSorted().join("+");

@@ -1,162 +1,36 @@
-import type {
-  Classification,
-  Configuration,
-  DataClass,
-  Relation,
-  Schema,
-  Transform,
-} from "@sallyport/proto/catalog_model";
+import type { Classification, Relation } from "@sallyport/proto/catalog_model";
 import { ColumnPlan_Action, type PlanResult, type ResultColumn } from "@sallyport/proto/masking";
 import { Access, type RelationFact } from "@sallyport/proto/verdict";
-import type { Event } from "@sallyport/proto/event";
 import { beforeAll, beforeEach, describe, expect, test } from "vitest";
+import {
+  column,
+  type ColumnOf,
+  CUSTOMERS,
+  event,
+  fact,
+  INT4,
+  ORDERS,
+  PlanWorld,
+  relation,
+  rule,
+  RULES,
+  schemaOf,
+  TEXT,
+} from "../../testing/plan-world.ts";
 import { loadParser } from "../lineage/definition-lineage.ts";
-import { MaskingState } from "../masking-state.ts";
-import { Turns } from "../turns.ts";
-import { planResult } from "./plan-result.ts";
 
-const TEXT = 25;
-const INT4 = 23;
 const JSON_TYPE = 114;
 const JSONB = 3802;
 
-const transforms: Record<string, Transform["kind"]> = {
-  email: { $case: "partial", value: { keepFirst: 1, keepLast: 0, mask: "", keepSeparators: true } },
-  phone: { $case: "hash", value: { prefix: "ph_" } },
-  secret: { $case: "nullify", value: {} },
-  "free-text": { $case: "scan", value: { detectors: [] } },
-  name: { $case: "redact", value: { replacement: "<name>" } },
-};
-const classes = Object.entries(transforms).map(([name, kind]): DataClass => ({
-  name,
-  parent: "",
-  transform: { kind },
-}));
-
-const rule = (of: string, pattern: string): Classification => {
-  const [schema = "", name = "", column = ""] = pattern.split(".");
-  return { class: of, connection: "*", database: "*", schema, relation: name, column };
-};
-const RULES = [
-  rule("email", "*.*.email*"),
-  rule("phone", "*.customers.phone"),
-  rule("secret", "public.customers.pin"),
-  rule("free-text", "*.*.notes"),
-  rule("name", "*.customers.full_name"),
-];
-
-type ColumnOf = [name: string, type?: number, generatedFrom?: number[]];
-function relation(oid: number, name: string, columns: ColumnOf[], more: Partial<Relation> = {}): Relation {
-  return {
-    oid,
-    schema: "public",
-    name,
-    kind: more.viewDefinition ? "view" : "table",
-    columns: columns.map(([column, typeOid = TEXT, generatedFrom = []], i) => ({
-      number: i + 1,
-      name: column,
-      typeOid,
-      type: typeOid === TEXT ? "text" : `type ${typeOid}`,
-      generatedFrom,
-    })),
-    viewDefinition: "",
-    hasTriggers: false,
-    hasRules: false,
-    parents: [],
-    ...more,
-  };
-}
-
-const CUSTOMERS = relation(20_001, "customers", [
-  ["id", INT4],
-  ["full_name"],
-  ["email"],
-  ["phone"],
-  ["pin"],
-  ["notes"],
-]);
-const ORDERS = relation(20_002, "orders", [["id", INT4], ["customer_id", INT4], ["status"]]);
-const schemaOf = (...relations: Relation[]): Schema => ({
-  serverVersion: "18",
-  relations,
-  functions: [],
-  operators: [],
-  types: [],
-  identity: "",
-});
-
-let state: MaskingState;
-const event = (said: Event["fact"]): Event => ({
-  id: "",
-  atMs: 0,
-  service: "",
-  aggregate: "",
-  version: 1,
-  cause: "",
-  traceId: "",
-  fact: said,
-});
-function configure(classifications: Classification[]): void {
-  const configuration: Configuration = {
-    connections: [],
-    classifications,
-    classes,
-    groups: [],
-    policies: [],
-    issuers: [],
-  };
-  state.apply(event({ $case: "configurationApplied", value: { configuration, digest: "", changes: [] } }));
-}
-function observe(...relations: Relation[]): void {
-  const value = { connection: "orders", database: "orders", schema: schemaOf(...relations), digest: "", edge: "" };
-  state.apply(event({ $case: "schemaObserved", value }));
-}
-
-const HIDDEN = ["email", "phone", "secret", "free-text", "name"];
-const column = (tableOid: number, columnNumber: number, typeOid = TEXT, binary = false): ResultColumn => ({
-  name: "c",
-  tableOid,
-  columnNumber,
-  typeOid,
-  binary,
-});
-function fact(of: Relation | string, access: Access = Access.ACCESS_READ, columns: string[] = ["*"]): RelationFact {
-  if (typeof of === "string")
-    return {
-      schema: "public",
-      name: of,
-      oid: 0,
-      access: [access],
-      columns,
-      kind: of === "temp" ? "temporary" : "table",
-      reads: [],
-    };
-  return { schema: of.schema, name: of.name, oid: of.oid, access: [access], columns, kind: of.kind, reads: [] };
-}
-async function plan(columns: ResultColumn[], more: Partial<PlanResult> = {}) {
-  const request: PlanResult = {
-    connection: "orders",
-    database: "orders",
-    hiddenClasses: HIDDEN,
-    columns,
-    relations: [fact(CUSTOMERS)],
-    unknownSources: false,
-    schemaTouched: false,
-    lineage: undefined,
-    ...more,
-  };
-  await state.prepare(request.connection, request.database);
-  return planResult(request, state).plan;
-}
-const ACTIONS: Record<number, string> = { 1: "pass", 2: "redact", 3: "partial", 4: "null", 5: "hash", 6: "scan" };
-const actions = async (columns: ResultColumn[], more: Partial<PlanResult> = {}): Promise<string[]> =>
-  (await plan(columns, more)).columns.map(({ action }) => ACTIONS[action] ?? "?");
+let world: PlanWorld;
+const configure = (classifications: Classification[]): void => world.configure(classifications);
+const observe = (...relations: Relation[]): void => world.observe(...relations);
+const plan = (columns: ResultColumn[], more: Partial<PlanResult> = {}) => world.plan(columns, more);
+const actions = (columns: ResultColumn[], more: Partial<PlanResult> = {}) => world.actions(columns, more);
 
 beforeAll(() => loadParser());
 beforeEach(() => {
-  state = new MaskingState(new Turns());
-  configure(RULES);
-  observe(CUSTOMERS, ORDERS);
+  world = new PlanWorld();
 });
 
 describe("a column with an origin", () => {
@@ -195,7 +69,10 @@ describe("a column with an origin", () => {
 
   test("of an unknown relation or column is masked, and the schema is stale", async () => {
     const unknown = await plan([column(99_999, 1), column(CUSTOMERS.oid, 17)]);
-    expect(unknown.columns.map((c) => ACTIONS[c.action])).toEqual(["redact", "redact"]);
+    expect(unknown.columns.map((c) => c.action)).toEqual([
+      ColumnPlan_Action.ACTION_REDACT,
+      ColumnPlan_Action.ACTION_REDACT,
+    ]);
     expect(unknown.staleSchema).toBe(true);
     expect((await plan([column(99_999, 1)], { relations: [fact("temp")] })).staleSchema).toBe(false);
   });
@@ -289,7 +166,7 @@ describe("binding is sticky", () => {
         digest: "",
         edge: "",
       };
-      state.apply(event({ $case: "schemaObserved", value }));
+      world.state.apply(event({ $case: "schemaObserved", value }));
     };
     observeAs("1/5", CUSTOMERS);
     observeAs("2/5", other);

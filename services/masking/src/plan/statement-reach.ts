@@ -10,6 +10,8 @@ export interface StatementReach {
   unresolved: boolean;
   /** it names a temporary table, which may hold a copy of anything */
   temporary: boolean;
+  /** what it could read is what it names: nothing of the database beyond `touched` */
+  bounded: boolean;
   /** oids that it writes to, while it reads what may be hidden or while the relation changes what is written */
   rewritten: ReadonlySet<number>;
 }
@@ -45,7 +47,8 @@ export function statementReach(
   const rewritten = new Set(
     written.filter((relation) => readsHidden || relation.rewrites).map((relation) => relation.oid),
   );
-  return { touched, unresolved, temporary, rewritten };
+  const bounded = !request.unknownSources && !request.schemaTouched && !unresolved && !temporary;
+  return { touched, unresolved, temporary, bounded, rewritten };
 }
 
 function resolve(fact: RelationFact, index: DatabaseIndex | undefined): RelationClasses | undefined {
