@@ -1,7 +1,7 @@
 /** A request as the outside sees it. Its text is sensitive: whoever asks for it says who may read it. */
 import { ApprovalState, ApprovalStatus } from "@sallyport/proto/approval";
 import type { HeldCommand } from "@sallyport/proto/held_command";
-import type { Status } from "./request.ts";
+import { endsAtMs, type Status } from "./request.ts";
 import type { Known } from "./requests.ts";
 
 const statuses: Record<Status, ApprovalStatus> = {
@@ -31,8 +31,10 @@ export function viewOf({ id, request: state, seq }: Known, text: "with text" | "
     deniedBy: state.deniedBy,
     reason: state.reason,
     requestedAtMs: state.requestedAtMs,
-    expiresAtMs: request.expiresAtMs,
+    expiresAtMs: endsAtMs(state),
     asOf: seq,
+    requestReason: request.reason,
+    ...(state.window && { window: state.window, breakGlass: state.broken }),
   });
 }
 

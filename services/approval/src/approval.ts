@@ -12,6 +12,7 @@ import {
   type Runtime,
   tally,
 } from "@sallyport/runtime";
+import { AccessRequests } from "./access-requests.ts";
 import type { ApprovalConfig } from "./approval-config.ts";
 import { edgeService } from "./edge-service.ts";
 import { peopleService } from "./people-service.ts";
@@ -66,13 +67,17 @@ export async function startApproval(
     });
     runtime.onShutdown("webhook", () => running);
   }
-  const callers = openCallers(
-    runtime.client(IdentityServiceClient, "identity"),
-    runtime.client(PolicyServiceClient, "policy"),
-  );
+  const policy = runtime.client(PolicyServiceClient, "policy");
+  const callers = openCallers(runtime.client(IdentityServiceClient, "identity"), policy);
+  const access = new AccessRequests({ policy, requests, now });
+  const broken = tally(meter, "sallyport.break_glass", "connection");
+  const alarm = (what: { connection?: string }): void => {
+    broken.add(what.connection ?? "");
+    log.warn(what, "somebody broke glass");
+  };
   return runtime.serve({
     internal: [edgeService({ requests, store, now })],
-    public: [peopleService({ requests, store, callers, now })],
+    public: [peopleService({ requests, store, callers, access, alarm, now })],
     allow: config.edges,
   });
 }

@@ -82,7 +82,7 @@ export function edgeService({ requests, store, now }: EdgeServiceParts): GrpcSer
 }
 
 /** One requester (or a broken edge) must not fill the approvers' list for the others. */
-function refuseTooMany(requests: Requests, principalId: string): void {
+export function refuseTooMany(requests: Requests, principalId: string): void {
   const { length } = requests.open().filter((one) => one.request.request.principal?.id === principalId);
   if (length >= maxOpenOfOne || requests.openCount() >= maxOpen)
     throw new AppError("exhausted", "approval.request", "Too many requests wait for an answer.");

@@ -2,6 +2,7 @@
 import type { Store } from "@sallyport/decider";
 import { ApprovalState, ApprovalsServiceService } from "@sallyport/proto/approval";
 import { AppError, type Callers, type CallInfo, type GrpcService, service } from "@sallyport/runtime";
+import type { AccessRequests } from "./access-requests.ts";
 import { checkedId, checkedReason } from "./request-bounds.ts";
 import type { RequestCommand, RequestState } from "./request.ts";
 import { type Known, known, type Requests } from "./requests.ts";
@@ -16,10 +17,13 @@ export interface PeopleServiceParts {
   requests: Requests;
   store: Store<RequestState, RequestCommand>;
   callers: Callers;
+  access: AccessRequests;
+  /** somebody has broken glass */
+  alarm: (what: object) => void;
   now: () => number;
 }
 
-export function peopleService({ requests, store, callers, now }: PeopleServiceParts): GrpcService {
+export function peopleService({ requests, store, callers, access, alarm, now }: PeopleServiceParts): GrpcService {
   const viewerOf = async (call: CallInfo) => new Viewer(await callers.callerOf(call), callers);
   const nothing = () => new AppError("not-found", "approval", "There is no such request.");
 
@@ -34,6 +38,13 @@ export function peopleService({ requests, store, callers, now }: PeopleServicePa
       seen.push(state);
     }
     return seen;
+  }
+
+  async function ran(viewer: Viewer, id: string, command: RequestCommand): Promise<ApprovalState | undefined> {
+    const handled = await store.handle(id, command, { cause: viewer.caller.principal.id });
+    if (handled.kind === "refused") throw new AppError(handled.code, `approval.${command.do}`, handled.message);
+    const after = known(id, handled);
+    return after && (await viewer.see(after));
   }
 
   return service({
@@ -79,17 +90,22 @@ export function peopleService({ requests, store, callers, now }: PeopleServicePa
         const command: RequestCommand = grant
           ? { do: "grant", approver, comment: said, nowMs: now() }
           : { do: "deny", approver, reason: said, nowMs: now() };
-        const handled = await store.handle(id, command, { cause: viewer.caller.principal.id });
-        if (handled.kind === "refused") throw new AppError(handled.code, "approval.decide", handled.message);
-        const after = known(id, handled);
-        return { state: after && (await viewer.see(after)) };
+        return { state: await ran(viewer, id, command) };
       },
 
-      requestWindow: () => {
-        throw new AppError("failed-precondition", "approval.window", "Windows cannot be asked for yet.");
+      requestWindow: async (asked, call) => {
+        const viewer = await viewerOf(call);
+        const request = await access.window(asked, viewer.caller.principal, call);
+        return { state: await ran(viewer, request.approvalId, { do: "request", request }) };
       },
-      breakGlass: () => {
-        throw new AppError("failed-precondition", "approval.break-glass", "Glass cannot be broken yet.");
+
+      breakGlass: async (asked, call) => {
+        const viewer = await viewerOf(call);
+        const used = await access.glass(asked, viewer.caller.principal, call);
+        const state = await ran(viewer, used.approvalId, { do: "break-glass", used });
+        // The alarm: whoever watches the log or the metric hears of it, as the webhook's receiver does.
+        alarm({ approval: used.approvalId, ...used.window });
+        return { state };
       },
     },
   });

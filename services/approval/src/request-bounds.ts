@@ -1,5 +1,5 @@
 /** What an edge may ask for. Everything is bounded: a person must be able to read it, and it stays in the log for ever. */
-import { createHash } from "node:crypto";
+import { createHash, randomBytes } from "node:crypto";
 import type { RequestApprovalRequest } from "@sallyport/proto/approval";
 import { ApprovalRequested } from "@sallyport/proto/event";
 import type { HeldCommand } from "@sallyport/proto/held_command";
@@ -83,6 +83,9 @@ function expiryOf({ holds, principal }: RequestApprovalRequest, nowMs: number): 
   return session > 0 ? Math.min(within, session) : within;
 }
 
+/** Of access for a time: it belongs to no command, so it is nobody's to guess. */
+export const newId = (): string => spelled(randomBytes(8).readBigUInt64BE());
+
 const alphabet = "abcdefghjkmnpqrstuvwxyz23456789"; // nothing that is misread
 
 /** From what is asked: an edge that asks again for the same unit means the same request. 12 letters, 59 bits. */
@@ -91,7 +94,11 @@ export function idOf(asked: Pick<RequestApprovalRequest, "sessionId" | "command"
     .update(JSON.stringify([asked.sessionId, asked.command]))
     .update(asked.digest)
     .digest();
-  let number = hash.readBigUInt64BE(0);
+  return spelled(hash.readBigUInt64BE(0));
+}
+
+function spelled(bits: bigint): string {
+  let number = bits;
   let id = "";
   for (let i = 0; i < 12; i++) {
     id += alphabet[Number(number % 31n)]!;
@@ -110,6 +117,6 @@ export function checkedId(id: string): string {
 /** What a person typed, for one line: no control characters, bounded. */
 export function checkedReason(text: string): string {
   if (text.length > 1_000)
-    throw new AppError("invalid-input", "approval.decide", "a reason has at most 1,000 characters");
+    throw new AppError("invalid-input", "approval.decide", "A reason has at most 1,000 characters.");
   return text.replace(/[\p{Cc}\p{Cf}\u2028\u2029]+/gu, " ").trim();
 }

@@ -1,15 +1,19 @@
-/** The rules of one approval request: pure, with time, people and policy's answer in the command. */
+/**
+ * The rules of one approval request: for a command, or for access during a time (a window; broken glass, which nobody else
+ * granted). Pure, with time, people and policy's answer in the command.
+ */
 import { type Decider, type Decision, events, refuse, type Refusal } from "@sallyport/decider";
 import {
   ApprovalDenied,
   ApprovalExpired,
   ApprovalGranted,
-  type ApprovalRequested,
+  ApprovalRequested,
   ApprovalUsed,
   ApprovalWithdrawn,
+  type BreakGlassUsed,
 } from "@sallyport/proto/event";
 import { type Principal, PrincipalKind, TokenKind } from "@sallyport/proto/principal";
-import type { Hold } from "@sallyport/proto/verdict";
+import type { AccessWindow, Hold } from "@sallyport/proto/verdict";
 import { filled, type Voice } from "./quorum.ts";
 
 export type Status = "pending" | "granted" | "denied" | "expired" | "used" | "withdrawn";
@@ -22,6 +26,10 @@ export interface ApprovalRequest {
   deniedBy: string;
   /** of a denial or withdrawal */
   reason: string;
+  /** access for a time, as it was asked for and then granted; undefined: for one command */
+  window: AccessWindow | undefined;
+  /** nobody was asked */
+  broken: boolean;
 }
 /** undefined: nobody has asked */
 export type RequestState = ApprovalRequest | undefined;
@@ -36,6 +44,7 @@ export interface Approver {
 
 export type RequestCommand =
   | { do: "request"; request: ApprovalRequested }
+  | { do: "break-glass"; used: BreakGlassUsed }
   | { do: "grant"; approver: Approver; comment: string; nowMs: number }
   | { do: "deny"; approver: Approver; reason: string; nowMs: number }
   | { do: "use"; sessionId: string; command: number; digest: Uint8Array; nowMs: number }
@@ -43,6 +52,11 @@ export type RequestCommand =
   | { do: "withdraw"; cause: string };
 
 export const isOpen = (state: ApprovalRequest): boolean => state.status === "pending" || state.status === "granted";
+
+/** When it is over by itself: nobody has answered, the grant was not used, the window ends. */
+export function endsAtMs({ status, window, request }: ApprovalRequest): number {
+  return status === "granted" && window !== undefined ? window.untilMs : request.expiresAtMs;
+}
 
 /** Everyone who stands behind a principal: itself, who acts for it, and who made its token. */
 export function standsBehind(principal: Principal): Set<string> {
@@ -53,13 +67,14 @@ export function standsBehind(principal: Principal): Set<string> {
 export const holdsOf = (request: ApprovalRequested, principal: Principal): Hold[] =>
   request.holds.filter((hold) => principal.groups.includes(hold.group));
 
+/** A personal token is what a job carries: nobody has to be there. */
+export const isInPerson = ({ kind, tokenKind, actors }: Principal): boolean =>
+  kind === PrincipalKind.PRINCIPAL_KIND_USER && tokenKind === TokenKind.TOKEN_KIND_ACCESS && actors.length === 0;
+
 /** Why this principal may not answer, apart from time and earlier answers; undefined: they may. */
 export function objectionTo(request: ApprovalRequested, approver: Approver): string | undefined {
   const { principal } = approver;
-  // A personal token is what a job carries: nobody has to be there.
-  const inPerson = principal.tokenKind === TokenKind.TOKEN_KIND_ACCESS && principal.actors.length === 0;
-  if (principal.kind !== PrincipalKind.PRINCIPAL_KIND_USER || !inPerson)
-    return "Only a person, signed in and acting themselves, may answer a request.";
+  if (!isInPerson(principal)) return "Only a person, signed in and acting themselves, may answer a request.";
   const requester = request.principal;
   if (!requester) return "The request names nobody.";
   const behind = standsBehind(requester);
@@ -74,6 +89,7 @@ export function objectionTo(request: ApprovalRequested, approver: Approver): str
 
 function decide(command: RequestCommand, state: RequestState): Decision {
   if (command.do === "request") return ask(command.request, state);
+  if (command.do === "break-glass") return breakGlass(command.used, state);
   if (!state) return refuse("not-found", "There is no such request.");
   switch (command.do) {
     case "grant":
@@ -84,16 +100,36 @@ function decide(command: RequestCommand, state: RequestState): Decision {
       return use(command, state);
     case "expire":
       if (!isOpen(state)) return refuse("failed-precondition", already(state));
-      if (command.nowMs < state.request.expiresAtMs) return refuse("failed-precondition", "It is not time yet.");
-      return events({ $case: "approvalExpired", value: ApprovalExpired.fromPartial({ approvalId: idOf(state) }) });
+      if (command.nowMs < endsAtMs(state)) return refuse("failed-precondition", "It is not time yet.");
+      return events({
+        $case: "approvalExpired",
+        value: ApprovalExpired.fromPartial({ approvalId: idOf(state), ...windowOf(state) }),
+      });
     case "withdraw":
       // Late withdrawals are common (the client is gone, the request is over): nothing to say.
-      if (!isOpen(state)) return events();
-      return events({
-        $case: "approvalWithdrawn",
-        value: ApprovalWithdrawn.fromPartial({ approvalId: idOf(state), cause: command.cause }),
-      });
+      return isOpen(state) ? withdrawn(state, command.cause) : events();
   }
+}
+
+const windowOf = ({ window }: ApprovalRequest) => (window === undefined ? {} : { window });
+
+const withdrawn = (state: ApprovalRequest, cause: string, by?: string): Decision =>
+  events({
+    $case: "approvalWithdrawn",
+    value: ApprovalWithdrawn.fromPartial({
+      approvalId: idOf(state),
+      cause,
+      ...windowOf(state),
+      ...(by === undefined ? {} : { by }),
+    }),
+  });
+
+function breakGlass(used: BreakGlassUsed, state: RequestState): Decision {
+  if (state) return refuse("conflict", "The id belongs to another request.");
+  if (!used.principal || !isInPerson(used.principal))
+    return refuse("not-permitted", "Only a person, signed in and acting themselves, breaks glass.");
+  if (used.reason === "") return refuse("invalid-input", "Who breaks glass says why.");
+  return events({ $case: "breakGlassUsed", value: used });
 }
 
 function ask(request: ApprovalRequested, state: RequestState): Decision {
@@ -126,11 +162,26 @@ function grant(command: RequestCommand & { do: "grant" }, state: ApprovalRequest
       policyIds: [...voice.policyIds],
       complete: after.filled === after.needed,
       comment: command.comment,
+      ...(state.window && { window: granted(state.window, after.filled === after.needed, command.nowMs) }),
     }),
   });
 }
 
+const granted = (window: AccessWindow, complete: boolean, nowMs: number): AccessWindow => ({
+  ...window,
+  untilMs: complete ? nowMs + window.seconds * 1_000 : 0,
+});
+
 function deny(command: RequestCommand & { do: "deny" }, state: ApprovalRequest): Decision {
+  const { principal } = command.approver;
+  const own = isInPerson(principal) && principal.id === state.request.principal?.id;
+  // Access for a time is given back by who has it, and taken back by who could have refused it.
+  if (state.window && isOpen(state) && (own || state.status === "granted")) {
+    const objection = own ? undefined : objectionTo(state.request, command.approver);
+    return objection === undefined
+      ? withdrawn(state, command.reason, principal.id)
+      : refuse("not-permitted", objection);
+  }
   const refusal = mayAnswer(command.approver, command.nowMs, state);
   if (refusal) return refusal;
   const value = ApprovalDenied.fromPartial({
@@ -194,6 +245,23 @@ function already(state: ApprovalRequest): string {
   }
 }
 
+/** As if it had been asked for and granted. */
+function brokenBy(used: BreakGlassUsed, atMs: number): ApprovalRequest {
+  const { approvalId, principal, window, holds, reason } = used;
+  const { connection, database, untilMs } = window!;
+  const asked = { approvalId, principal, connection, database, holds, reason, window, expiresAtMs: untilMs };
+  return {
+    status: "granted",
+    request: ApprovalRequested.fromPartial(asked),
+    requestedAtMs: atMs,
+    grants: [],
+    deniedBy: "",
+    reason: "",
+    window,
+    broken: true,
+  };
+}
+
 export const requestDecider: Decider<RequestState, RequestCommand> = {
   initial: () => undefined,
   decide,
@@ -207,7 +275,10 @@ export const requestDecider: Decider<RequestState, RequestCommand> = {
         grants: [],
         deniedBy: "",
         reason: "",
+        window: fact.value.window,
+        broken: false,
       };
+    if (fact?.$case === "breakGlassUsed") return brokenBy(fact.value, event.atMs);
     if (!state) return state;
     switch (fact?.$case) {
       case "approvalGranted": {
@@ -216,6 +287,7 @@ export const requestDecider: Decider<RequestState, RequestCommand> = {
           ...state,
           grants: [...state.grants, { approver, policyIds }],
           status: complete ? "granted" : "pending",
+          window: complete ? fact.value.window : state.window,
         };
       }
       case "approvalDenied":

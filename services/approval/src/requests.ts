@@ -97,11 +97,16 @@ export class Requests {
 
   #doom(id: string, request: ApprovalRequest, cause: Cause): string[] {
     const requester = request.request.principal;
-    const why = requester && cause(requester);
+    // Access for a time is a person's, whichever token it was asked for with: signing out does not end it.
+    const why = request.window ? this.#offboarded(requester?.id) : requester && cause(requester);
     const approver = request.grants.find((grant) => this.withdrawn.isOffboarded(grant.approver))?.approver;
     if (why !== undefined) this.#doomed.set(id, why);
     else if (approver !== undefined) this.#doomed.set(id, `${approver}, who had granted it, was offboarded`);
     return this.#doomed.has(id) ? [id] : [];
+  }
+
+  #offboarded(id = ""): string | undefined {
+    return this.withdrawn.isOffboarded(id) ? `${id} was offboarded` : undefined;
   }
 
   #place(id: string, request: ApprovalRequest): void {

@@ -1,7 +1,7 @@
 /** What happens without anybody asking: requests expire, and are withdrawn when their requester has lost access. */
 import type { Store } from "@sallyport/decider";
 import type { Logger } from "@sallyport/runtime";
-import { isOpen, type RequestCommand, type RequestState } from "./request.ts";
+import { endsAtMs, isOpen, type RequestCommand, type RequestState } from "./request.ts";
 import type { Requests } from "./requests.ts";
 
 const retryMs = 1_000;
@@ -45,7 +45,7 @@ export class Upkeep {
     if (!known || !isOpen(known.request)) return;
     const cause = this.#parts.requests.doomed(id);
     if (cause !== undefined) return void this.#run(id, { do: "withdraw", cause });
-    const wait = known.request.request.expiresAtMs - this.#parts.now();
+    const wait = endsAtMs(known.request) - this.#parts.now();
     if (wait <= 0) return void this.#run(id, { do: "expire", nowMs: this.#parts.now() });
     this.#arm(id, Math.min(wait, longestMs));
   }

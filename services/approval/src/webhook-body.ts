@@ -3,6 +3,7 @@ import { createHmac } from "node:crypto";
 import type { Event } from "@sallyport/proto/event";
 import type { HeldCommand } from "@sallyport/proto/held_command";
 import { NamedStatement_Kind } from "@sallyport/proto/verdict";
+import { type ApprovalRequest, endsAtMs } from "./request.ts";
 import type { Known } from "./requests.ts";
 
 type FactName = NonNullable<Event["fact"]>["$case"];
@@ -14,6 +15,7 @@ const names: Partial<Record<FactName, string>> = {
   approvalExpired: "approval.expired",
   approvalUsed: "approval.used",
   approvalWithdrawn: "approval.withdrawn",
+  breakGlassUsed: "break-glass.used",
 };
 
 /** JSON, or undefined when the event is nothing to tell. `sequence` orders notifications: they may come in any order. */
@@ -36,6 +38,7 @@ export function webhookBody(event: Event, seq: number, { id, request: state }: K
       database: request.database,
       statement: request.normalized,
       ...shape(request.shown),
+      ...access(state),
       holds: request.holds.map(({ policyId, group, quorum, message }) => ({
         policy: policyId,
         group,
@@ -43,10 +46,16 @@ export function webhookBody(event: Event, seq: number, { id, request: state }: K
         message,
       })),
       requested_at: new Date(state.requestedAtMs).toISOString(),
-      expires_at: new Date(request.expiresAtMs).toISOString(),
+      expires_at: new Date(endsAtMs(state)).toISOString(),
     },
     ...outcome(event),
   });
+}
+
+/** Of access for a time. */
+function access({ window, broken, request }: ApprovalRequest): object {
+  if (window === undefined) return {};
+  return { access: broken ? "break-glass" : "window", seconds: window.seconds, request_reason: request.reason };
 }
 
 /** Of what is shown to approvers, all but the values and the texts. */
@@ -76,7 +85,9 @@ function outcome({ fact }: Event): object {
     case "approvalDenied":
       return { by: fact.value.approver, reason: fact.value.reason };
     case "approvalWithdrawn":
-      return { reason: fact.value.cause };
+      return { reason: fact.value.cause, ...(fact.value.by ? { by: fact.value.by } : {}) };
+    case "breakGlassUsed":
+      return { by: fact.value.principal?.id ?? "", reason: fact.value.reason };
     default:
       return {};
   }

@@ -1,5 +1,5 @@
 import { createHmac } from "node:crypto";
-import { Event } from "@sallyport/proto/event";
+import { BreakGlassUsed, Event } from "@sallyport/proto/event";
 import { expect, test } from "vitest";
 import { asked, granted, requested } from "../testing/people.ts";
 import { approvalConfig } from "./approval-config.ts";
@@ -64,4 +64,23 @@ test.each([
 ])("where a webhook may be: %s", (url, allowed) => {
   const base = { service: "approval", instance: "a", nats: { servers: ["x"] } };
   expect(approvalConfig.safeParse({ ...base, webhook: { url, secret: "env:X" } }).success).toBe(allowed);
+});
+
+test("broken glass is told with who, where, how long and why", () => {
+  const fact: Event["fact"] = {
+    $case: "breakGlassUsed",
+    value: BreakGlassUsed.fromPartial({
+      approvalId: "g1",
+      principal: requested().principal!,
+      window: { principalId: "user:engineer", connection: "orders", database: "orders", seconds: 60, untilMs: 160_000 },
+      reason: "the shop is down",
+    }),
+  };
+  const glass = { id: "g1", request: requestDecider.evolve(undefined, eventOf(fact))!, seq: 9 };
+  expect(JSON.parse(webhookBody(eventOf(fact), 9, glass)!)).toMatchObject({
+    type: "break-glass.used",
+    by: "user:engineer",
+    reason: "the shop is down",
+    approval: { access: "break-glass", seconds: 60, connection: "orders", expires_at: "1970-01-01T00:02:40.000Z" },
+  });
 });

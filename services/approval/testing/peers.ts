@@ -2,6 +2,7 @@
 import { AuthenticateResponse, IdentityServiceService } from "@sallyport/proto/identity";
 import { AuthorizeResponse, PolicyServiceService } from "@sallyport/proto/policy";
 import type { Principal } from "@sallyport/proto/principal";
+import type { Hold } from "@sallyport/proto/verdict";
 import { AppError, service } from "@sallyport/runtime";
 import { startTestRuntime, type TestPki } from "@sallyport/runtime/testing";
 
@@ -11,12 +12,15 @@ export interface TestPeers {
   tokens: Map<string, Principal>;
   /** `<principal> <action> <resource>` that policy allows */
   allowed: Set<string>;
+  /** what holds `connect`, and what `break-glass` lifts */
+  holds: Map<string, Hold[]>;
   stop(): Promise<void>;
 }
 
 export async function startPeers(pki: TestPki): Promise<TestPeers> {
   const tokens = new Map<string, Principal>();
   const allowed = new Set<string>();
+  const holds = new Map<string, Hold[]>();
   const unused = () => {
     throw new AppError("internal", "test", "not played here");
   };
@@ -29,15 +33,19 @@ export async function startPeers(pki: TestPki): Promise<TestPeers> {
         return AuthenticateResponse.fromPartial({ principal });
       },
       recheck: unused,
+      describe: unused,
     },
   });
   const policy = service({
     definition: PolicyServiceService,
     handlers: {
-      authorize: ({ principal, action, resource }) => {
+      authorize: ({ principal, action, resource, session }) => {
         const ok = allowed.has(`${principal?.id} ${action} ${resource}`);
-        return AuthorizeResponse.fromPartial({ allowed: ok, message: ok ? "" : "Policy says no." });
+        const database = session?.database || resource;
+        const access = session && ok ? { access: { holds: holds.get(action) ?? [], database } } : {};
+        return AuthorizeResponse.fromPartial({ allowed: ok, message: ok ? "" : "Policy says no.", ...access });
       },
+      explain: unused,
       check: unused,
       validate: unused,
     },
@@ -51,6 +59,7 @@ export async function startPeers(pki: TestPki): Promise<TestPeers> {
     peers: { identity: first.internal!, policy: second.internal! },
     tokens,
     allowed,
+    holds,
     stop: async () => void (await Promise.all(runtimes.map((runtime) => runtime.stop("end of test")))),
   };
 }

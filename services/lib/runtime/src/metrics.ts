@@ -20,6 +20,7 @@ export const metricNames = {
   "sallyport.approvals": ["{request}", "approval requests, by outcome"],
   "sallyport.approvals.waiting": ["{request}", "approval requests that wait for a person"],
   "sallyport.webhooks": ["{delivery}", "webhook deliveries, by outcome"],
+  "sallyport.break_glass": ["{use}", "times that somebody broke glass, by connection"],
   "sallyport.events.folded": ["{event}", "sequence in EVENTS that this process has folded"],
   "sallyport.lease.age": ["s", "age of the freshest proof that EVENTS was folded up to its end"],
 } as const satisfies Record<string, readonly [unit: string, meaning: string]>;
