@@ -6,7 +6,16 @@ import { join } from "node:path";
 import { jetstream, jetstreamManager } from "@nats-io/jetstream";
 import type { NatsConnection } from "@nats-io/transport-node";
 import { Event } from "@sallyport/proto/event";
-import { control, event, EVENTS_STREAM, eventsOfService, frames, framesStream } from "@sallyport/proto/subjects";
+import {
+  control,
+  counts,
+  COUNTS_STREAM,
+  event,
+  EVENTS_STREAM,
+  eventsOfService,
+  frames,
+  framesStream,
+} from "@sallyport/proto/subjects";
 import { createInboxOf, createLogger, ensureStreams, followEvents, jetStreamRequest } from "@sallyport/runtime";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { layoutOf, prepareLayout } from "./layout.ts";
@@ -162,11 +171,16 @@ interface Made {
   error?: { description: string };
 }
 
-/** A push consumer on EVENTS that delivers everything there is to `deliver_subject`. */
-const deliverTo = (edge: NatsConnection, name: string, deliver_subject: string): Promise<Made> => {
+/** A push consumer on EVENTS (or COUNTS) that delivers everything there is to `deliver_subject`. */
+const deliverTo = (
+  edge: NatsConnection,
+  name: string,
+  deliver_subject: string,
+  stream_name = EVENTS_STREAM,
+): Promise<Made> => {
   const config = { name, deliver_subject, deliver_policy: "all", ack_policy: "none", inactive_threshold: 30e9 };
-  const body = { stream_name: EVENTS_STREAM, config };
-  return jetStreamRequest(edge, `CONSUMER.CREATE.${EVENTS_STREAM}.${name}`, body, 2_000, { errors: "return" });
+  const body = { stream_name, config };
+  return jetStreamRequest(edge, `CONSUMER.CREATE.${stream_name}.${name}`, body, 2_000, { errors: "return" });
 };
 
 test("no consumer of an edge delivers into EVENTS, onto a lane, into the snapshots or into the API", async () => {
@@ -191,6 +205,41 @@ test("no consumer of an edge delivers into EVENTS, onto a lane, into the snapsho
   const own = edge.subscribe(inbox);
   await deliverTo(edge, "own", inbox);
   for await (const message of own) if (message.subject === STORED && message.string() === "old") break;
+  expect(await state()).toEqual(before);
+});
+
+test("an edge says its own counts, and hears all of them", async () => {
+  const edge = await as(EDGE);
+  const answer = await edge.request(counts(EDGE, "key"), "mine", { timeout: 2_000 });
+  expect(answer.json()).toMatchObject({ stream: COUNTS_STREAM });
+  const inbox = createInboxOf(edge);
+  const heard = edge.subscribe(inbox);
+  expect((await deliverTo(edge, "hears", inbox, COUNTS_STREAM)).error).toBeUndefined();
+  await (await as(OTHER)).request(counts(OTHER, "key"), "theirs", { timeout: 2_000 });
+  const said: string[] = [];
+  for await (const message of heard) if (said.push(`${message.subject} ${message.string()}`) === 2) break;
+  expect(said).toEqual([`${counts(EDGE, "key")} mine`, `${counts(OTHER, "key")} theirs`]);
+  expect(await refusal(edge, () => edge.publish(counts(OTHER, "key"), "forged"))).toContain(counts(OTHER, "key"));
+});
+
+test("no consumer of an edge on COUNTS, which holds bytes of its own making, delivers into another stream", async () => {
+  const edge = await as(EDGE);
+  await edge.request(counts(EDGE, "forged"), Event.encode(Event.fromPartial({ id: "forged" })).finish());
+  const admin = await as("admin");
+  const { streams } = await jetstreamManager(admin);
+  const state = async () =>
+    await Promise.all(
+      [EVENTS_STREAM, framesStream(0), "KV_SNAPSHOTS", COUNTS_STREAM].map(async (name) => {
+        return (await streams.info(name)).state.last_seq;
+      }),
+    );
+  const before = await state();
+  const elsewhere = [FORGED, frames(0, OTHER, 0), counts(OTHER, "key"), "$KV.SNAPSHOTS.identity.x.y"];
+  for (const [i, subject] of elsewhere.entries()) await deliverTo(edge, `counts-${i}`, subject, COUNTS_STREAM);
+  const inbox = createInboxOf(edge);
+  const own = edge.subscribe(inbox);
+  await deliverTo(edge, "counts-own", inbox, COUNTS_STREAM);
+  for await (const message of own) if (message.subject === counts(EDGE, "forged")) break;
   expect(await state()).toEqual(before);
 });
 

@@ -30,6 +30,20 @@ const FOLLOW_EVENTS = [
   `$JS.FC.${subjects.EVENTS_STREAM}.>`,
 ];
 
+/** The same for COUNTS: what the other edges have counted within the last hour. */
+const FOLLOW_COUNTS = [
+  `$JS.API.CONSUMER.CREATE.${subjects.COUNTS_STREAM}.>`,
+  `$JS.API.CONSUMER.DELETE.${subjects.COUNTS_STREAM}.>`,
+];
+
+/** What an edge asks of the hub: its own frames and counts are stored there. */
+const askedByEdge = (instance: string): string[] => [
+  subjects.framesOfEdge(instance),
+  subjects.countsOfEdge(instance),
+  ...FOLLOW_EVENTS,
+  ...FOLLOW_COUNTS,
+];
+
 /** JetStream API of a service that also keeps a consumer on EVENTS (approval's webhook). */
 const READ_EVENTS = [
   ...FOLLOW_EVENTS,
@@ -87,7 +101,7 @@ export function permissionsOf(service: string, instance: string): Permissions {
       };
     case "edge":
       return {
-        publish: [subjects.framesOfEdge(instance), "control.*", ...FOLLOW_EVENTS],
+        publish: [...askedByEdge(instance), "control.*"],
         subscribe: [inbox, subjects.control(instance)],
       };
     case "admin":
@@ -139,7 +153,7 @@ const accountName = (instance: string): string => `of-${subjects.subjectToken(in
 /** What passes between the hub and one instance's account; the hub's side is added to `hub`. */
 function passages(hub: Account, instance: string, service: string, edges: readonly string[]) {
   const own = accountName(instance);
-  const asked = service === "edge" ? [subjects.framesOfEdge(instance), ...FOLLOW_EVENTS] : FOLLOW_EVENTS;
+  const asked = service === "edge" ? askedByEdge(instance) : FOLLOW_EVENTS;
   const told = `${subjects.inboxPrefix(instance)}.>`;
   hub.exports.push(...asked.map((subject) => ({ service: subject, accounts: [own] })));
   hub.exports.push({ stream: told, accounts: [own] });

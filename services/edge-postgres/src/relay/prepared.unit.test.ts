@@ -16,7 +16,7 @@ const statement = (name: string, text: string, change: Partial<Statement> = {}):
 
 function portal(name: string, parameter = Buffer.alloc(0)): Portal {
   const text = Buffer.from("SELECT $1");
-  const verdict = { id: "v", asOf: 0, facts: CommandFacts.fromPartial({}), hiddenClasses: [], message: "" };
+  const verdict = { id: "v", asOf: 0, facts: CommandFacts.fromPartial({}), hiddenClasses: [], message: "", limits: [] };
   const parameters = [{ typeOid: 0, binary: false, value: parameter }];
   const unit = { unit: "portal", text, parameters };
   const decision: Forward = { outcome: "forward", command: 1, unit, verdict, approvalId: "" };

@@ -20,7 +20,14 @@ const RETRY_MS = 50;
 export const DECISIONS = 4;
 /** Of a statement's or portal's name. */
 const NAME_LENGTH = 1024;
-const NO_CONTEXT: CommandContext = { searchPath: [], role: "", settings: {}, named: [], schemaTouched: false };
+const NO_CONTEXT: CommandContext = {
+  searchPath: [],
+  role: "",
+  settings: {},
+  named: [],
+  schemaTouched: false,
+  temporary: [],
+};
 
 export type DecisionParts = Pick<
   GateParts,
@@ -34,6 +41,9 @@ export class Decisions {
   private readonly cache: VerdictCache;
   private current: CommandContext = NO_CONTEXT;
   private ended = false;
+  /** the command whose probes were counted last */
+  private probing = 0;
+  private probesVersion = 0;
 
   constructor(parts: DecisionParts) {
     this.parts = parts;
@@ -72,10 +82,28 @@ export class Decisions {
       return this.refuse(ticket, "policy", DenyReason.DENY_REASON_NOT_UNDERSTOOD, tooLong);
     }
     if (session.rereading === undefined && leases.valid()) {
+      this.dropOldCounts();
       const entry = this.cache.find(unit, scope.newest);
-      if (entry !== undefined) return this.decision(ticket, entry, undefined);
+      // Of what is used up, people may be asked for more: `policy` says so.
+      const held = entry !== undefined && entry.limits.length > 0 && session.counts.heldBy(entry.limits);
+      if (entry !== undefined && !held) return this.decision(ticket, entry, undefined);
     }
     return this.ask(ticket, undefined);
+  }
+
+  /** Verdicts may depend on how many commands have probed: what is kept is of before. What is under way goes on. */
+  private dropOldCounts(): void {
+    const { probesVersion } = this.parts.session.counts;
+    if (probesVersion === this.probesVersion) return;
+    this.probesVersion = probesVersion;
+    this.cache.clear();
+  }
+
+  /** A command that may go and probes: counted when it is decided, so that the next in its pipeline is told of it. */
+  private countProbes({ command, unit }: Ticket, verdict: VerdictEntry): void {
+    if (verdict.facts.probedClasses.length === 0 || unit.runsNothing === true || command === this.probing) return;
+    this.probing = command;
+    this.parts.session.counts.probed();
   }
 
   private tooLong(unit: AdmissionUnit): string | undefined {
@@ -123,14 +151,14 @@ export class Decisions {
   /** One verdict. A stream that broke is asked again within the deadline: a check has no effect. */
   private async check(ticket: Ticket, grant: Grant | undefined, deadline: number): Promise<VerdictEntry> {
     const { links, scope, session } = this.parts;
-    const { searchPath, role, settings, named, schemaTouched } = this.current;
+    const { searchPath, role, settings, named, schemaTouched, temporary } = this.current;
     const { unit } = ticket;
     for (;;) {
       const deadlineMs = Math.min(CHECK_MS, Math.ceil(deadline - performance.now()));
       if (deadlineMs <= 0) throw new AppError("deadline", "edge.check", "no verdict in time");
       try {
         const signed = await links.policy.check({
-          session: session.context(),
+          session: session.context(ticket.command === this.probing ? 1 : 0),
           command: {
             protocol: session.protocol,
             unit: unit.unit,
@@ -142,7 +170,7 @@ export class Decisions {
             schemaTouched,
             approvalId: grant?.approvalId ?? "",
             digest: grant?.digest ?? Buffer.alloc(0),
-            temporary: [],
+            temporary: [...temporary],
           },
           minAsOf: Math.max(scope.newest, grant?.asOf ?? 0),
           deadlineMs,
@@ -180,6 +208,7 @@ export class Decisions {
       return { ...this.refuse(ticket, "not-approved", reason, message, grant.approvalId), verdict };
     }
     if (outcome === "forward" || (outcome === "hold" && unit.runsNothing === true)) {
+      this.countProbes(ticket, verdict);
       const approvalId = grant?.approvalId ?? "";
       const { contextVersion } = this;
       ticket.trace?.decided("forward");

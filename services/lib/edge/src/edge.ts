@@ -4,6 +4,8 @@ import type { NatsConnection } from "@nats-io/transport-node";
 import type { ErrorCode, Logger } from "@sallyport/runtime";
 import { frames, framesStream, inboxPrefix } from "@sallyport/proto/subjects";
 import { cancelControl, type CancelControl } from "./cancel-control.ts";
+import { type CountsBus, natsCounts } from "./counts/counts-bus.ts";
+import { HourCounts } from "./counts/hour-counts.ts";
 import { followEventStream, Leases, type EventSource } from "./leases.ts";
 import type { Links } from "./links.ts";
 import type { Accepted, Handshake, LoginRequest, Refused, Stranger } from "./login-interface.ts";
@@ -58,6 +60,8 @@ export interface EdgeOptions {
   log: Logger;
   /** default: the EVENTS stream */
   events?: EventSource;
+  /** default: the COUNTS stream */
+  counts?: CountsBus;
   literals?: LiteralLexer;
   limits?: Partial<EdgeLimits>;
   recorder?: Partial<Omit<LaneSettings, "sessionBytes" | "laneBytes">>;
@@ -95,7 +99,7 @@ export interface Edge {
 /** Of those who are turned away without a token, so many are recorded in a second: noise must not fill the log. */
 const STRANGERS_PER_SECOND = 100;
 
-/** Throws AppError or a NATS error when EVENTS cannot be read. */
+/** Throws AppError or a NATS error when EVENTS or COUNTS cannot be read. */
 export async function openEdge(options: EdgeOptions): Promise<Edge> {
   const { edge, partition, lane: number, nats, log } = options;
   const limits = { ...EDGE_LIMITS, ...options.limits };
@@ -115,8 +119,9 @@ export async function openEdge(options: EdgeOptions): Promise<Edge> {
   });
   const registry = new Registry();
   const leases = await Leases.open(options.events ?? followEventStream(nats, log), registry);
+  const counts = await HourCounts.open(edge, options.counts ?? natsCounts(nats, log), log);
   const telemetry = new EdgeTelemetry(options, options.protocol, lane, () => registry.size);
-  const place: EdgePlace = { options, limits, links: options.links, lane, leases, registry, telemetry, log };
+  const place: EdgePlace = { options, limits, links: options.links, lane, leases, counts, registry, telemetry, log };
   const plans = new MaskPlans(options.links.masking);
   const cancels = cancelControl(nats, edge, options.siblings ?? []);
   let handshakes = 0;
@@ -167,7 +172,7 @@ export async function openEdge(options: EdgeOptions): Promise<Edge> {
       await lane.drained(Math.max(50, until - performance.now()));
       cancels.close();
       lane.close();
-      await leases.stop();
+      await Promise.all([counts.stop(), leases.stop()]);
     },
   };
 }

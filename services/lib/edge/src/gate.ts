@@ -19,6 +19,7 @@ import type { RequestApprovalResponse, UseResponse } from "@sallyport/proto/appr
 import type { SessionContext } from "@sallyport/proto/policy";
 import { DenyReason, type Hold as HeldForbid } from "@sallyport/proto/verdict";
 import { awaitAnswer } from "./approval-wait.ts";
+import type { RowCounts } from "./counts/row-counts.ts";
 import { Decisions, DECISIONS } from "./decisions.ts";
 import { digestOf } from "./digest.ts";
 import { showUnit } from "./held-command.ts";
@@ -45,7 +46,9 @@ export interface GatedSession {
   readonly protocol: string;
   readonly signal: AbortSignal;
   readonly principal: Principal;
-  context(): SessionContext;
+  /** `ownProbes`: probes that were counted for the command that is asked about. */
+  context(ownProbes?: number): SessionContext;
+  readonly counts: Pick<RowCounts, "probed" | "probesVersion" | "heldBy">;
   /** Defined while the principal is being read anew: no decision before that. Rejects with AppError. */
   readonly rereading: Promise<void> | undefined;
   /** logged in to the target with a role that whoever may not write is not given */

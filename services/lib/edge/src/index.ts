@@ -1,5 +1,6 @@
 /** The package's one entrance. */
 export type { CancelControl, CancelKey } from "./cancel-control.ts";
+export type { RowMeter } from "./counts/row-counts.ts";
 export { type Edge, type EdgeLimits, type EdgeOptions, openEdge } from "./edge.ts";
 export type { Completion, Gate, MaskedResult, Sink } from "./gate-interface.ts";
 export { openLinks, type OpenLinks } from "./grpc-links.ts";

@@ -1,4 +1,4 @@
-import type { CommandFacts, DenyReason, Hold as HeldForbid } from "@sallyport/proto/verdict";
+import type { CommandFacts, DenyReason, Hold as HeldForbid, RowLimit } from "@sallyport/proto/verdict";
 import type { AdmissionUnit } from "./unit.ts";
 
 /** A verdict as the edge keeps it: decoded once, with what is needed to record it. */
@@ -10,6 +10,8 @@ export interface KnownVerdict {
   readonly hiddenClasses: readonly string[];
   /** the policy's sentence; empty: none */
   readonly message: string;
+  /** how many rows the client gets at most */
+  readonly limits: readonly RowLimit[];
 }
 
 interface Decided {

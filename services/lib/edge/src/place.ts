@@ -1,4 +1,5 @@
 import type { Logger } from "@sallyport/runtime";
+import type { HourCounts } from "./counts/hour-counts.ts";
 import type { EdgeLimits, EdgeOptions } from "./edge.ts";
 import type { Leases } from "./leases.ts";
 import type { Links } from "./links.ts";
@@ -13,6 +14,7 @@ export interface EdgePlace {
   readonly links: Links;
   readonly lane: Lane;
   readonly leases: Leases;
+  readonly counts: HourCounts;
   readonly registry: Registry;
   readonly telemetry: EdgeTelemetry;
   readonly log: Logger;

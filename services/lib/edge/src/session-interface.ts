@@ -1,5 +1,6 @@
 import type { Principal } from "@sallyport/proto/principal";
-import type { EndCause } from "./outcome.ts";
+import type { RowMeter } from "./counts/row-counts.ts";
+import type { EndCause, KnownVerdict } from "./outcome.ts";
 import type { Gate } from "./gate-interface.ts";
 
 /** A session from its SessionOpened to its SessionClosed. */
@@ -12,6 +13,8 @@ export interface EdgeSession {
   readonly database: string;
   readonly hiddenClasses: readonly string[];
   readonly gate: Gate;
+  /** Counts a command's rows, and says how many may pass under the verdict. One for each command that may have rows. */
+  meter(verdict: KnownVerdict): RowMeter;
   /** Aborted when the session must end; `reason` is a SessionEnd. The running command is to be cancelled at the target. */
   readonly signal: AbortSignal;
   /** Begins the end. The first cause stays. */

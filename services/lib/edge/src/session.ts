@@ -5,10 +5,11 @@ import type { Principal } from "@sallyport/proto/principal";
 import type { SessionContext } from "@sallyport/proto/policy";
 import { RecordKind, SessionClosed, SessionClosed_Cause } from "@sallyport/proto/record";
 import { pause } from "./approval-wait.ts";
+import { RowCounts, type RowMeter } from "./counts/row-counts.ts";
 import { SessionGate, type GatedSession } from "./gate.ts";
 import type { Sink } from "./gate-interface.ts";
 import type { Scope } from "./leases.ts";
-import type { EndCause, SessionEnd } from "./outcome.ts";
+import type { EndCause, KnownVerdict, SessionEnd } from "./outcome.ts";
 import type { EdgePlace } from "./place.ts";
 import { SessionRecorder, type RecorderOwner } from "./recorder/session-recorder.ts";
 import type { Present } from "./registry.ts";
@@ -60,6 +61,7 @@ export class LiveSession implements EdgeSession, GatedSession, RecorderOwner, Pr
   readonly signal: AbortSignal;
   readonly gate: SessionGate;
   readonly scope: Scope;
+  readonly counts: RowCounts;
   principal: Principal;
 
   private readonly place: EdgePlace;
@@ -92,6 +94,7 @@ export class LiveSession implements EdgeSession, GatedSession, RecorderOwner, Pr
     this.protocol = place.options.protocol;
     this.signal = this.controller.signal;
     this.scope = place.leases.scope(facts.connection, facts.database, facts.principal.id);
+    this.counts = new RowCounts(place.counts, facts.principal.id, facts.connection);
     this.recorder = new SessionRecorder(
       place.lane,
       {
@@ -140,9 +143,14 @@ export class LiveSession implements EdgeSession, GatedSession, RecorderOwner, Pr
     this.startTimers();
   }
 
-  context(): SessionContext {
+  meter(verdict: KnownVerdict): RowMeter {
+    return this.counts.meter(verdict.facts, verdict.limits);
+  }
+
+  context(ownProbes = 0): SessionContext {
     const { connection, database, clientAddress, openedAtMs } = this.facts;
     return {
+      counts: this.counts.counts(ownProbes),
       sessionId: this.id,
       principal: this.principal,
       connection,
@@ -302,6 +310,7 @@ export class LiveSession implements EdgeSession, GatedSession, RecorderOwner, Pr
     gate.shut();
     place.lane.leave(recorder);
     place.leases.release(this.scope);
+    this.counts.release();
     place.registry.delete(this);
   }
 }

@@ -32,6 +32,7 @@ export class VerdictEntry implements KnownVerdict {
   readonly hiddenClasses: readonly string[];
   readonly holds: readonly HeldForbid[];
   readonly mayWrite: boolean;
+  readonly limits: KnownVerdict["limits"];
   readonly idBytes: Uint8Array;
   /** ms since 1970; Infinity: with the epoch only */
   readonly expiresAtMs: number;
@@ -54,6 +55,7 @@ export class VerdictEntry implements KnownVerdict {
     this.hiddenClasses = verdict.hiddenClasses;
     this.holds = verdict.holds;
     this.mayWrite = verdict.mayWrite;
+    this.limits = verdict.limits;
     this.idBytes = Buffer.from(verdict.id, "utf8");
     this.cacheKind = verdict.cache?.kind ?? CacheScope_Kind.KIND_UNSPECIFIED;
     this.erasable = verdict.cache?.erasable ?? [];

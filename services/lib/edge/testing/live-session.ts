@@ -5,6 +5,7 @@ import { pino } from "pino";
 import { Event } from "@sallyport/proto/event";
 import type { Principal } from "@sallyport/proto/principal";
 import { EDGE_LIMITS, type Edge, type EdgeLimits, type EdgeOptions } from "../src/edge.ts";
+import { HourCounts } from "../src/counts/hour-counts.ts";
 import { Leases, type EventSource } from "../src/leases.ts";
 import type { Links } from "../src/links.ts";
 import type { EdgePlace } from "../src/place.ts";
@@ -14,7 +15,7 @@ import { MaskPlans } from "../src/result-mask.ts";
 import { LiveSession } from "../src/session.ts";
 import { EdgeTelemetry } from "../src/telemetry.ts";
 import type { AdmissionUnit, LiteralLexer } from "../src/unit.ts";
-import { recordingOnlyLinks, testPrincipal } from "./recording-only.ts";
+import { noCounts, recordingOnlyLinks, testPrincipal } from "./recording-only.ts";
 import { testLane, type TestLane } from "./recording.ts";
 
 /** EVENTS as the test says it. */
@@ -66,7 +67,8 @@ export async function testPlace(settings: TestSettings = {}): Promise<TestPlace>
   if (settings.literals !== undefined) options.literals = settings.literals;
   const limits = { ...EDGE_LIMITS, ...settings.limits };
   const log = pino({ level: "silent" });
-  const place: EdgePlace = { options, limits, links, lane: recording.lane, leases, registry, telemetry, log };
+  const counts = await HourCounts.open(options.edge, noCounts, log);
+  const place: EdgePlace = { options, limits, links, lane: recording.lane, leases, counts, registry, telemetry, log };
   return { ...recording, place, world, links };
 }
 

@@ -8,6 +8,7 @@ import { PrincipalKind, TokenKind } from "@sallyport/proto/principal";
 import { CacheScope_Kind, Outcome, Verdict, type SignedVerdict } from "@sallyport/proto/verdict";
 import { AppError } from "@sallyport/runtime";
 import { ColumnPlan, ColumnPlan_Action } from "@sallyport/proto/masking";
+import type { CountsBus } from "../src/counts/counts-bus.ts";
 import type { EventSource } from "../src/leases.ts";
 import type { Links, PolicyQuestion } from "../src/links.ts";
 
@@ -91,6 +92,12 @@ export function recordingOnlyLinks(connections: ReadonlyMap<string, Connection>)
     approval: { request: none, await: none, use: none, withdraw: none },
   };
 }
+
+/** Nobody else counts, and nothing is remembered. */
+export const noCounts: CountsBus = {
+  follow: async () => ({ stop: async () => {} }),
+  tell: async () => {},
+};
 
 /** A world in which nothing happens, and which is always fresh. */
 export const noEvents: EventSource = {

@@ -1,7 +1,15 @@
-/** How EVENTS, FRAMES and the snapshots are kept. The launcher (and tests) create them; nobody else may. */
+/** How EVENTS, FRAMES, COUNTS and the snapshots are kept. The launcher (and tests) create them; nobody else may. */
 import { DiscardPolicy, jetstreamManager, RetentionPolicy, StorageType, type StreamConfig } from "@nats-io/jetstream";
 import type { NatsConnection } from "@nats-io/transport-node";
-import { EVENTS_ALL, EVENTS_STREAM, framesAll, framesStream, SNAPSHOT_BUCKET } from "@sallyport/proto/subjects";
+import {
+  COUNTS_ALL,
+  COUNTS_STREAM,
+  EVENTS_ALL,
+  EVENTS_STREAM,
+  framesAll,
+  framesStream,
+  SNAPSHOT_BUCKET,
+} from "@sallyport/proto/subjects";
 
 type Wanted = Partial<StreamConfig> & { name: string };
 const dayNanos = 24 * 3_600 * 1e9;
@@ -48,6 +56,19 @@ export const snapshotsStreamConfig = (replicas = 1): Wanted => ({
   max_age: 365 * dayNanos,
 });
 
+/** The last value of each subject, for as long as it counts. Lost, an hour's limits begin anew. */
+const countsStreamConfig = (replicas = 1): Wanted => ({
+  name: COUNTS_STREAM,
+  subjects: [COUNTS_ALL],
+  max_msgs_per_subject: 1,
+  max_age: 62 * 60 * 1e9,
+  storage: StorageType.File,
+  discard: DiscardPolicy.Old,
+  num_replicas: replicas,
+  max_bytes: 256 * 1024 * 1024,
+  max_msg_size: 1024 * 1024,
+});
+
 /** Creates what is missing and leaves alone what exists. */
 export async function ensureStreams(
   nc: NatsConnection,
@@ -63,7 +84,8 @@ export async function ensureStreams(
   const frames = Array.from({ length: partitions }, (_, partition) =>
     framesStreamConfig(partition, maxFramesBytes, replicas),
   );
-  for (const wanted of [eventsStreamConfig(replicas), snapshotsStreamConfig(replicas), ...frames]) {
+  const kept = [eventsStreamConfig(replicas), snapshotsStreamConfig(replicas), countsStreamConfig(replicas)];
+  for (const wanted of [...kept, ...frames]) {
     if (!existing.has(wanted.name)) await manager.streams.add(wanted);
   }
 }
