@@ -1,5 +1,5 @@
 import type { CommandContext } from "@sallyport/edge";
-import { type CommandFacts, type NamedStatement, NamedStatement_Kind } from "@sallyport/proto/verdict";
+import { ColumnFlow, type CommandFacts, type NamedStatement, NamedStatement_Kind } from "@sallyport/proto/verdict";
 import type { TransactionStatus } from "../wire/backend.ts";
 
 /**
@@ -14,6 +14,8 @@ export const STATE_QUERY =
 
 const MAX_NAMED = 256;
 const MAX_NAMED_BYTES = 1024 * 1024;
+const MAX_TEMPORARY = 1024;
+const MAX_TEMPORARY_BYTES = 256 * 1024;
 const OBSERVE_AGAIN_MS = 10_000;
 const STALE_AGAIN_MS = 5_000;
 
@@ -46,6 +48,11 @@ export class SessionState {
   #schemaTouched = false;
   /** the open transaction has changed session state: rolling back changes it again */
   #effectInTransaction = false;
+  /** flows into temporary relations, by what they say */
+  readonly #temporary = new Map<string, ColumnFlow>();
+  #temporaryBytes = 0;
+  /** there were more of them than are kept: a name may stand for one that nothing is known of */
+  #temporaryLost = false;
   #context: CommandContext | undefined;
   #observeAfter = 0;
   #staleAfter = 0;
@@ -57,13 +64,14 @@ export class SessionState {
       role: this.#role,
       settings: this.#settings,
       named: this.#named,
-      schemaTouched: this.#schemaTouched || this.unobserved,
+      schemaTouched: this.schemaTouched,
+      temporary: [...this.#temporary.values()],
     };
     return this.#context;
   }
 
   get schemaTouched(): boolean {
-    return this.#schemaTouched || this.unobserved;
+    return this.#schemaTouched || this.unobserved || this.#temporaryLost;
   }
 
   /** Must the next decision wait until this command is answered? */
@@ -85,6 +93,7 @@ export class SessionState {
       this.#effectInTransaction = true;
     }
     if (facts.defines || facts.opaque) this.#touchSchema(true);
+    for (const flow of facts.flows) if (flow.temporary) this.#keepTemporary(flow);
     // Code that nobody has looked into may have made any of them anew, and a name that was dropped may be taken by another.
     if (facts.opaque || facts.userCode || facts.verbs.some((verb) => UNNAMING.test(verb))) this.#forget();
     // Until it is known to have been made, a name stands for nothing that is known.
@@ -183,6 +192,19 @@ export class SessionState {
   #forget(names?: ReadonlySet<string>): void {
     if (this.#named.length === 0) return;
     this.#named = names === undefined ? [] : this.#named.filter((n) => !names.has(n.name));
+    this.#changed();
+  }
+
+  /** Whether or not the command will succeed, and until the session ends: what is known only grows. */
+  #keepTemporary(flow: ColumnFlow): void {
+    if (this.#temporaryLost) return;
+    const key = Buffer.from(ColumnFlow.encode(flow).finish()).toString("latin1");
+    if (this.#temporary.has(key)) return;
+    this.#temporaryBytes += key.length;
+    if (this.#temporary.size >= MAX_TEMPORARY || this.#temporaryBytes > MAX_TEMPORARY_BYTES) {
+      this.#temporaryLost = true;
+      this.#temporary.clear();
+    } else this.#temporary.set(key, flow);
     this.#changed();
   }
 

@@ -1,5 +1,5 @@
 import { describe, expect, test } from "vitest";
-import { CommandFacts } from "@sallyport/proto/verdict";
+import { ColumnFlow, CommandFacts } from "@sallyport/proto/verdict";
 import { Backend, Frontend } from "../wire/message-table.ts";
 import { type Asked, BackendState } from "./backend-state.ts";
 import { FrontendState } from "./frontend-state.ts";
@@ -171,6 +171,7 @@ describe("the session's state at the target", () => {
       settings: { standard_conforming_strings: "on", client_encoding: "UTF8" },
       named: [],
       schemaTouched: false,
+      temporary: [],
     });
     expect(state.context).toBe(state.context);
     state.learned(undefined);
@@ -298,6 +299,26 @@ describe("the session's state at the target", () => {
     }
     expect(state.context.named.length).toBeLessThanOrEqual(104);
     expect(state.preparedInSql("q399")).toBeDefined();
+  });
+
+  test("what was copied into temporary tables is known for as long as the session, and once", () => {
+    const state = new SessionState();
+    const flow = (column: string, temporary = true): ColumnFlow =>
+      ColumnFlow.fromPartial({ relation: "t", column, temporary, sources: [{ relationOid: 20_001, number: 3 }] });
+    state.sent(facts({ flows: [flow("a"), flow("b", false)] }));
+    expect(state.context.temporary).toEqual([flow("a")]);
+    const { changes, context } = state;
+    state.sent(facts({ flows: [flow("a")] }));
+    expect([state.changes, state.context]).toEqual([changes, context]);
+    state.answered(facts({ flows: [flow("a")] }), false);
+    state.ready("I");
+    expect(state.context.temporary).toEqual([flow("a")]);
+    // More than are kept: then no analysis of this session's statements counts any more.
+    for (let i = 0; i < 1_100; i++) state.sent(facts({ flows: [flow(`c${i}`)] }));
+    expect(state.context).toMatchObject({ temporary: [], schemaTouched: true });
+    state.ready("I");
+    state.observed();
+    expect(state.context.schemaTouched).toBe(true);
   });
 
   test("observation is tried again only after a while", () => {

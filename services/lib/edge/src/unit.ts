@@ -1,5 +1,5 @@
 import type { Parameter } from "@sallyport/proto/record";
-import type { NamedStatement } from "@sallyport/proto/verdict";
+import type { ColumnFlow, NamedStatement } from "@sallyport/proto/verdict";
 
 /** What of a session's state at the target a verdict depends on. Replace the object when anything in it changes. */
 export interface CommandContext {
@@ -11,6 +11,8 @@ export interface CommandContext {
   named: readonly NamedStatement[];
   /** the open transaction has changed the schema */
   schemaTouched: boolean;
+  /** what is known of the session's temporary relations: flows into them of the commands that it ran, in order; absent: none */
+  temporary?: readonly ColumnFlow[];
 }
 
 /** The smallest thing that can have an effect at the target. */
