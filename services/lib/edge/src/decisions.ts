@@ -5,6 +5,7 @@
 import { AppError } from "@sallyport/runtime";
 import { DenyReason } from "@sallyport/proto/verdict";
 import { pause } from "./approval-wait.ts";
+import { copiesOf, TemporaryFlows } from "./copies.ts";
 import { digestOf } from "./digest.ts";
 import type { GateParts } from "./gate.ts";
 import type { Decision, Deny, DenyKind } from "./outcome.ts";
@@ -20,14 +21,7 @@ const RETRY_MS = 50;
 export const DECISIONS = 4;
 /** Of a statement's or portal's name. */
 const NAME_LENGTH = 1024;
-const NO_CONTEXT: CommandContext = {
-  searchPath: [],
-  role: "",
-  settings: {},
-  named: [],
-  schemaTouched: false,
-  temporary: [],
-};
+const NO_CONTEXT: CommandContext = { searchPath: [], role: "", settings: {}, named: [], schemaTouched: false };
 
 export type DecisionParts = Pick<
   GateParts,
@@ -39,6 +33,7 @@ export class Decisions {
   contextVersion = 0;
   private readonly parts: DecisionParts;
   private readonly cache: VerdictCache;
+  private readonly temporary = new TemporaryFlows();
   private current: CommandContext = NO_CONTEXT;
   private ended = false;
   /** the command whose probes were counted last */
@@ -134,6 +129,7 @@ export class Decisions {
         if (this.ended) return this.unavailable(ticket, "The session is ending.");
         // the world moved while policy was asked
         if (!entry.usable(scope.newest) || version !== this.contextVersion) continue;
+        if (entry.facts.flows.length > 0 && outcomeOf(entry) === "forward") await this.noteCopies(entry);
         if (grant === undefined) this.cache.add(ticket.unit, entry);
         return this.decision(ticket, entry, grant);
       }
@@ -146,6 +142,16 @@ export class Decisions {
       if (known.code === "internal") this.parts.log.error({ err: known, session: session.id }, "cannot decide");
       return this.unavailable(ticket, `The gateway could not decide this command: ${known.message}.`);
     }
+  }
+
+  /** Before the command goes on, what it may write elsewhere counts as written (ADR 0011). */
+  private async noteCopies(verdict: VerdictEntry): Promise<void> {
+    const { links, session } = this.parts;
+    if (this.temporary.note(verdict.facts.flows)) this.forget();
+    const copies = copiesOf(verdict);
+    if (copies.length === 0) return;
+    const { connection, database } = session;
+    await links.catalog.recordCopies({ connection, database, copies });
   }
 
   /** One verdict. A stream that broke is asked again within the deadline: a check has no effect. */
@@ -170,7 +176,7 @@ export class Decisions {
             schemaTouched,
             approvalId: grant?.approvalId ?? "",
             digest: grant?.digest ?? Buffer.alloc(0),
-            temporary: [...temporary],
+            temporary: [...(temporary ?? [])],
           },
           minAsOf: Math.max(scope.newest, grant?.asOf ?? 0),
           deadlineMs,
