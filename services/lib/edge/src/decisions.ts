@@ -5,7 +5,7 @@
 import { AppError } from "@sallyport/runtime";
 import { DenyReason } from "@sallyport/proto/verdict";
 import { pause } from "./approval-wait.ts";
-import { copiesOf, TemporaryFlows } from "./copies.ts";
+import { copiesOf } from "./copies.ts";
 import { digestOf } from "./digest.ts";
 import type { GateParts } from "./gate.ts";
 import type { Decision, Deny, DenyKind } from "./outcome.ts";
@@ -33,7 +33,6 @@ export class Decisions {
   contextVersion = 0;
   private readonly parts: DecisionParts;
   private readonly cache: VerdictCache;
-  private readonly temporary = new TemporaryFlows();
   private current: CommandContext = NO_CONTEXT;
   private ended = false;
   /** the command whose probes were counted last */
@@ -147,7 +146,6 @@ export class Decisions {
   /** Before the command goes on, what it may write elsewhere counts as written (ADR 0011). */
   private async noteCopies(verdict: VerdictEntry): Promise<void> {
     const { links, session } = this.parts;
-    if (this.temporary.note(verdict.facts.flows)) this.forget();
     const copies = copiesOf(verdict);
     if (copies.length === 0) return;
     const { connection, database } = session;
@@ -215,7 +213,7 @@ export class Decisions {
     }
     if (outcome === "forward" || (outcome === "hold" && unit.runsNothing === true)) {
       this.countProbes(ticket, verdict);
-      const approvalId = grant?.approvalId ?? "";
+      const approvalId = grant?.approvalId ?? verdict.approvalId;
       const { contextVersion } = this;
       ticket.trace?.decided("forward");
       const forward: GateForward = {

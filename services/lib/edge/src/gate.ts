@@ -64,7 +64,7 @@ export interface GateParts {
   sink: Sink;
   leases: Leases;
   scope: Scope;
-  links: Pick<Links, "policy" | "approval">;
+  links: Pick<Links, "policy" | "approval" | "catalog">;
   literals: LiteralLexer | undefined;
   limits: EdgeLimits;
   telemetry: EdgeTelemetry;
@@ -87,6 +87,8 @@ interface Admission {
 }
 
 interface Running {
+  /** that it was let through by; empty: no grant was needed */
+  readonly approvalId: string;
   readonly forwardedAt: number;
   readonly waitUs: number;
   bytes: number;
@@ -185,6 +187,17 @@ export class SessionGate implements Gate {
     this.append(RecordKind.RECORD_KIND_VERDICT_REACHED, fact, false);
   }
 
+  /** A verdict about the session as a whole. */
+  decidedBeside(verdict: VerdictEntry): void {
+    this.recordVerdict(verdict);
+  }
+
+  /** Is a command under way that was let through by this? */
+  runsBy(approvalId: string): boolean {
+    for (const running of this.running.values()) if (running.approvalId === approvalId) return true;
+    return false;
+  }
+
   holds(decision: Forward): boolean {
     const { leases, scope, session } = this.parts;
     const { contextVersion, verdict } = decision as GateForward;
@@ -226,7 +239,8 @@ export class SessionGate implements Gate {
     const waitUs = Math.max(0, Math.round((now - ticket.arrivedAt) * 1000));
     this.recorder.forwarded(command);
     if (!this.running.has(command)) {
-      this.running.set(command, { forwardedAt: now, waitUs, bytes: 0, trace: ticket.trace });
+      const { approvalId } = decision;
+      this.running.set(command, { approvalId, forwardedAt: now, waitUs, bytes: 0, trace: ticket.trace });
     }
     this.parts.telemetry.forwarded(waitUs);
     ticket.trace?.forwarded();

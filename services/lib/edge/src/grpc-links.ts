@@ -108,6 +108,7 @@ function catalogLink(client: CatalogServiceClient): CatalogLink {
   return {
     resolve: (request) => callUnary(client, "resolve", request, { deadlineMs: CALL_MS }),
     observeSchema: (request) => callUnary(client, "observeSchema", request, { deadlineMs: 5 * CALL_MS }),
+    recordCopies: (request) => callUnary(client, "recordCopies", request, { deadlineMs: CALL_MS }),
   };
 }
 

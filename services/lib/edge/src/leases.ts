@@ -7,6 +7,7 @@ import type { NatsConnection } from "@nats-io/transport-node";
 import { jetstreamManager } from "@nats-io/jetstream";
 import type { Event } from "@sallyport/proto/event";
 import type { Principal } from "@sallyport/proto/principal";
+import type { AccessWindow } from "@sallyport/proto/verdict";
 import { EVENTS_STREAM, eventsOfService } from "@sallyport/proto/subjects";
 
 /** Where events come from. `followEventStream` is the real one. */
@@ -41,9 +42,21 @@ export interface Withdrawal {
   readonly withDescendants: boolean;
 }
 
+/** Access for a time that has begun or ended. */
+export interface AccessChange {
+  readonly approvalId: string;
+  readonly principalId: string;
+  readonly connection: string;
+  readonly database: string;
+  readonly ended: boolean;
+}
+
 export interface LeaseListener {
   withdrawn(withdrawal: Withdrawal): void;
   groupsChanged(principalId: string): void;
+  /** policies, or what they speak of */
+  rulesChanged(): void;
+  accessChanged(change: AccessChange): void;
 }
 
 /** Withdrawals are remembered for logins that are under way just then. */
@@ -55,6 +68,7 @@ export class Leases {
   private everything = 0;
   private readonly schemas = new Map<string, number>();
   private readonly groups = new Map<string, number>();
+  private readonly access = new Map<string, number>();
   private readonly principalsWithdrawn = new Map<string, number>();
   private readonly tokensWithdrawn = new Map<string, number>();
   private readonly scopes = new Set<Scope>();
@@ -97,6 +111,7 @@ export class Leases {
       this.everything,
       this.schemas.get(schemaKey(connection, database)) ?? 0,
       this.groups.get(principalId) ?? 0,
+      this.access.get(accessKey({ connection, database, principalId })) ?? 0,
     );
   }
 
@@ -136,7 +151,9 @@ export class Leases {
       case "configurationApplied":
         this.everything = Math.max(this.everything, seq);
         for (const scope of this.scopes) scope.newest = Math.max(scope.newest, seq);
+        this.listener.rulesChanged();
         return;
+      case "columnsCopied":
       case "schemaObserved": {
         const { connection, database } = fact.value;
         this.schemas.set(schemaKey(connection, database), seq);
@@ -167,9 +184,26 @@ export class Leases {
         this.withdraw({ principalId, tokenIds, everything: true, withDescendants: true }, seq);
         return;
       }
+      case "breakGlassUsed":
+      case "approvalGranted":
+        // granted by some, and not by all yet: nothing has begun
+        if (fact.value.window?.untilMs) this.changeAccess(fact.value.approvalId, fact.value.window, false, seq);
+        return;
+      case "approvalExpired":
+      case "approvalWithdrawn":
+        if (fact.value.window !== undefined) this.changeAccess(fact.value.approvalId, fact.value.window, true, seq);
+        return;
       default:
         return;
     }
+  }
+
+  private changeAccess(approvalId: string, window: AccessWindow, ended: boolean, seq: number): void {
+    const { principalId, connection, database } = window;
+    const key = accessKey(window);
+    remember(this.access, key, seq);
+    for (const scope of this.scopes) if (accessKey(scope) === key) scope.newest = Math.max(scope.newest, seq);
+    this.listener.accessChanged({ approvalId, principalId, connection, database, ended });
   }
 
   private withdraw(withdrawal: Withdrawal, seq: number): void {
@@ -197,6 +231,10 @@ function schemaKey(connection: string, database: string): string {
   return `${connection}\0${database}`;
 }
 
+function accessKey({ principalId, connection, database }: Omit<AccessChange, "approvalId" | "ended">): string {
+  return `${principalId}\0${schemaKey(connection, database)}`;
+}
+
 function remember(map: Map<string, number>, key: string, seq: number): void {
   map.delete(key);
   map.set(key, seq);
@@ -211,7 +249,7 @@ export function followEventStream(nats: NatsConnection, log: Logger): EventSourc
       const info = await manager.streams.info(EVENTS_STREAM);
       const baseline = info.state.last_seq;
       const follower = await followEvents(nats, {
-        subjects: [eventsOfService("identity"), eventsOfService("catalog")],
+        subjects: [eventsOfService("identity"), eventsOfService("catalog"), eventsOfService("approval")],
         from: baseline + 1,
         onEvent,
         log,

@@ -12,6 +12,8 @@ import type {
 import type {
   ObserveSchemaRequest,
   ObserveSchemaResponse,
+  RecordCopiesRequest,
+  RecordCopiesResponse,
   ResolveRequest,
   ResolveResponse,
 } from "@sallyport/proto/catalog";
@@ -48,6 +50,7 @@ export interface IdentityLink {
 export interface CatalogLink {
   resolve(request: ResolveRequest): Promise<ResolveResponse>;
   observeSchema(request: ObserveSchemaRequest): Promise<ObserveSchemaResponse>;
+  recordCopies(request: RecordCopiesRequest): Promise<RecordCopiesResponse>;
 }
 
 export interface ApprovalLink {

@@ -88,6 +88,7 @@ export function recordingOnlyLinks(connections: ReadonlyMap<string, Connection>)
         };
       },
       observeSchema: async () => ({ digest: "", changed: false, asOf: 0 }),
+      recordCopies: async () => ({ asOf: 0 }),
     },
     approval: { request: none, await: none, use: none, withdraw: none },
   };
