@@ -1,0 +1,63 @@
+/** What flows into the result of a function, aggregate or window function. */
+
+import type { Json, JsonObject } from "../sql/parser.ts";
+import { isObject, strings, text, unwrap } from "../sql/tree.ts";
+import { NOTHING, derived, join, tainted, unnamed } from "./flow.ts";
+import type { Flow } from "./flow.ts";
+import { flowOf, flowOfSetting } from "./function-flow.ts";
+import { ownFunction } from "./own-names.ts";
+import type { Run } from "./run.ts";
+import type { Env } from "./scope.ts";
+
+const items = (value: Json | undefined): Json[] => (Array.isArray(value) ? value : []);
+
+/** Their result is a value of an argument, as it stands there. */
+const CHOOSING = new Set(["min", "max", "any_value", "first_value", "last_value", "nth_value", "lag", "lead", "mode"]);
+
+export function call(node: JsonObject, env: Env, run: Run): Flow {
+  const args = items(node["args"]).map((arg) => run.expression(arg, env));
+  const order = items(node["agg_order"]).map((item) => run.expression(unwrap(item)?.node["node"], env));
+  run.probe(run.expression(node["agg_filter"], env));
+  if (isObject(node["over"])) windowProbes(node["over"], env, run);
+  // WITHIN GROUP (ORDER BY x): x is an argument.
+  const within = node["agg_within_group"] === true;
+  if (!within) run.probe(join(order, false));
+  return result(node, within ? [...args, ...order] : args, env, run);
+}
+
+function result(node: JsonObject, args: readonly Flow[], env: Env, run: Run): Flow {
+  const words = strings(node["funcname"]);
+  const flow = join(args, true);
+  const name = ownFunction(words, env, run);
+  if (name === undefined) {
+    // `f(t)` may be the column f of t.
+    const field = words.length === 1 ? args[0]?.fields?.find((column) => column.name === words[0]) : undefined;
+    if (field !== undefined && args.length === 1 && run.names.index?.hasFunction(words[0] ?? "") === false)
+      return unnamed(field.flow);
+    return tainted(derived(flow), run.note("a function that is not the server's own"));
+  }
+  if (name === "current_setting" && flowOfSetting(constant(items(node["args"])[0])) === "nothing") return NOTHING;
+  switch (flowOf(name)) {
+    case "nothing":
+      run.probe(flow);
+      return NOTHING;
+    case "arguments":
+      return CHOOSING.has(name) ? { ...unnamed(flow), fields: undefined } : derived(flow);
+    case "unknown":
+      return tainted(derived(flow), run.note(`what ${name}() returns`));
+  }
+}
+
+function constant(value: Json | undefined): string | undefined {
+  const inner = unwrap(value);
+  const of = inner?.type === "A_Const" ? inner.node["sval"] : undefined;
+  return isObject(of) ? text(of["sval"]) : undefined;
+}
+
+/** PARTITION BY, ORDER BY and the bounds of a frame. */
+export function windowProbes(window: JsonObject, env: Env, run: Run): void {
+  for (const item of items(window["partitionClause"])) run.probe(run.expression(item, env));
+  for (const item of items(window["orderClause"])) run.probe(run.expression(unwrap(item)?.node["node"], env));
+  run.probe(run.expression(window["startOffset"], env));
+  run.probe(run.expression(window["endOffset"], env));
+}

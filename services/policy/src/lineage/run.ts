@@ -1,0 +1,105 @@
+/** What one analysis of a text knows and gathers. The walkers are given here, so that modules do not import in a circle. */
+
+import type { ColumnFlow } from "@sallyport/proto/verdict";
+import type { SchemaIndex } from "../schema/schema-index.ts";
+import type { Json, JsonObject, RawStatement } from "../sql/parser.ts";
+import { NOTHING, unknownFlow, unknownShape } from "./flow.ts";
+import type { Flow, Shape } from "./flow.ts";
+import type { Env } from "./scope.ts";
+
+/** The syntax tree of another text; "unknown": it cannot be followed; undefined: not yet known. */
+export type Syntax = (text: string) => readonly RawStatement[] | "unknown" | undefined;
+
+export interface Walkers {
+  /** any statement that gives rows: SELECT, VALUES, or one that writes, with RETURNING */
+  query(type: string, node: JsonObject, env: Env, run: Run): Shape;
+  expression(value: Json | undefined, env: Env, run: Run): Flow;
+}
+
+/** Something written, before its base columns have names. */
+export interface Written {
+  target: Pick<ColumnFlow, "schema" | "relation" | "relationOid" | "column" | "temporary">;
+  flow: Flow;
+}
+
+export interface Names {
+  index: SchemaIndex | undefined;
+  /** the connection's database: a name may repeat it */
+  database: string;
+  /** schemas in effect; undefined: not known */
+  searchPath: readonly string[] | undefined;
+  /** what was observed may be out of date */
+  stale: boolean;
+  /** of the session's temporary relations */
+  temporary: ReadonlyMap<string, Shape>;
+}
+
+/** Beyond it the stack of this thread might not bear the walk. */
+const MAX_DEPTH = 300;
+/** Of expressions and queries, those that are walked again counted again. */
+const MAX_STEPS = 200_000;
+const TOO_DEEP = "it nests too deeply to be followed";
+const TOO_LARGE = "it is too large to be followed";
+
+export class Run {
+  readonly probes = new Set<number>();
+  readonly written: Written[] = [];
+  /** texts whose syntax is needed first */
+  readonly missing = new Set<string>();
+  /** the first thing that was not recognised, wherever it stands */
+  unrecognised = "";
+  readonly names: Names;
+  readonly syntax: Syntax;
+  readonly #walkers: Walkers;
+  #depth = 0;
+  #steps = 0;
+
+  constructor(names: Names, syntax: Syntax, walkers: Walkers) {
+    this.names = names;
+    this.syntax = syntax;
+    this.#walkers = walkers;
+  }
+
+  /** For a definition that this text refers to: other names, the same ways. */
+  within(names: Names): Run {
+    return new Run(names, this.syntax, this.#walkers);
+  }
+
+  query(type: string, node: JsonObject, env: Env): Shape {
+    const bound = this.#enter();
+    try {
+      return bound === undefined ? this.#walkers.query(type, node, env, this) : unknownShape(this.note(bound));
+    } finally {
+      this.#depth--;
+    }
+  }
+
+  expression(value: Json | undefined, env: Env): Flow {
+    if (value === undefined || value === null) return NOTHING;
+    const bound = this.#enter();
+    try {
+      return bound === undefined ? this.#walkers.expression(value, env, this) : this.unknown(bound);
+    } finally {
+      this.#depth--;
+    }
+  }
+
+  #enter(): string | undefined {
+    if (++this.#depth > MAX_DEPTH) return TOO_DEEP;
+    return ++this.#steps > MAX_STEPS ? TOO_LARGE : undefined;
+  }
+
+  /** Results depend on it without showing it. */
+  probe(flow: Flow): void {
+    for (const key of flow.sources) this.probes.add(key);
+  }
+
+  unknown(why: string): Flow {
+    return unknownFlow(this.note(why));
+  }
+
+  note(why: string): string {
+    if (this.unrecognised === "") this.unrecognised = why;
+    return why;
+  }
+}

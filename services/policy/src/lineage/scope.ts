@@ -1,0 +1,133 @@
+/**
+ * Names in sight of an expression: the items of FROM level by level, and common table expressions. As the server's
+ * namespaces (parse_relation.c): an item's columns and its own name can be visible independently of each other.
+ */
+
+import { NO_ORIGIN, allOrigins, join, rowOf } from "./flow.ts";
+import type { Column, Flow, Origin, Shape } from "./flow.ts";
+
+/** Columns that an item may have beyond those that are known. */
+export interface Open {
+  /** all of them */
+  whole: Flow;
+  of(column: string): Flow;
+}
+
+export interface Item {
+  name: string | undefined;
+  /** of a table without an alias: `schema.table.column` may name it */
+  schema: string | undefined;
+  columns: readonly Column[];
+  open: Open | undefined;
+  /** system columns of a table, by name; undefined: it has none */
+  system: ((name: string) => Flow | undefined) | undefined;
+  /** what the server describes for the whole row */
+  rowOrigins: readonly Origin[];
+  /** its columns may be named alone, and `*` has them */
+  columnsVisible: boolean;
+  /** its name may be used */
+  nameVisible: boolean;
+}
+
+export interface Level {
+  items: readonly Item[];
+  outer: Level | undefined;
+}
+
+export interface Cte {
+  name: string;
+  shape: Shape;
+  outer: Cte | undefined;
+}
+
+export interface Env {
+  /** innermost first */
+  level: Level | undefined;
+  ctes: Cte | undefined;
+  /** a definition that the server wrote with an empty search path: a name without a schema is the server's own */
+  serverWritten: boolean;
+  /** what $1 and its like carry */
+  parameters: Flow;
+}
+
+export const visible = { system: undefined, rowOrigins: NO_ORIGIN, columnsVisible: true, nameVisible: true };
+
+/** Everything of a flow, under any name. */
+export const openTo = (flow: Flow): Open => ({ whole: flow, of: () => flow });
+
+export const itemOf = (name: string | undefined, shape: Shape): Item => ({
+  ...visible,
+  name,
+  schema: undefined,
+  columns: shape.columns,
+  open: shape.open === undefined ? undefined : openTo(shape.open),
+});
+
+export const below = (env: Env, items: readonly Item[]): Env => ({ ...env, level: { items, outer: env.level } });
+
+export function findCte(env: Env, name: string): Shape | undefined {
+  for (let at = env.ctes; at !== undefined; at = at.outer) if (at.name === name) return at.shape;
+  return undefined;
+}
+
+/** A name that stands alone: a column of the innermost level that has it. */
+export function columnNamed(level: Level | undefined, name: string): Flow | undefined {
+  const possible: Flow[] = [];
+  for (let at = level; at !== undefined; at = at.outer) {
+    const found: Flow[] = [];
+    const open: Flow[] = [];
+    for (const item of at.items) {
+      if (!item.columnsVisible) continue;
+      const before = found.length;
+      for (const column of item.columns) if (column.name === name) found.push(column.flow);
+      const system = found.length === before ? item.system?.(name) : undefined;
+      if (system !== undefined) found.push(system);
+      if (item.open !== undefined) open.push(item.open.of(name));
+    }
+    // Had an open item a column of that name, too, the server would call it ambiguous.
+    if (found.length > 0) return either([...possible, ...found]);
+    possible.push(...open);
+  }
+  return possible.length > 0 ? either(possible) : undefined;
+}
+
+function either(flows: readonly Flow[]): Flow {
+  const [first] = flows;
+  if (first !== undefined && flows.length === 1) return first;
+  return { ...join(flows, true), origins: allOrigins(flows) };
+}
+
+/** The item that a qualifier means: innermost first. */
+export function itemNamed(level: Level | undefined, name: string, schema?: string): Item | undefined {
+  for (let at = level; at !== undefined; at = at.outer) {
+    for (const item of at.items) {
+      if (!item.nameVisible || item.name !== name) continue;
+      if (schema === undefined || item.schema === schema) return item;
+    }
+  }
+  return undefined;
+}
+
+/** A column of an item; undefined: it has none of that name. */
+export function columnOf(item: Item, name: string): Flow | undefined {
+  const found = item.columns.filter((column) => column.name === name).map((column) => column.flow);
+  if (found.length > 0) return either(found);
+  return item.system?.(name) ?? item.open?.of(name);
+}
+
+export const shapeOf = (item: Item): Shape => ({ columns: item.columns, open: item.open?.whole });
+
+export const wholeRow = (item: Item): Flow => rowOf(shapeOf(item), item.rowOrigins);
+
+/** `*`: the columns of all visible items, in order. */
+export function allColumns(items: readonly Item[]): Shape {
+  const columns: Column[] = [];
+  const open: Flow[] = [];
+  for (const item of items) {
+    if (!item.columnsVisible) continue;
+    columns.push(...item.columns);
+    if (item.open !== undefined) open.push(item.open.whole);
+  }
+  if (open.length === 0) return { columns, open: undefined };
+  return { columns: [], open: join([...open, ...columns.map((column) => column.flow)], false) };
+}

@@ -1,0 +1,142 @@
+/** WITH: queries by name, recursive ones to a fixpoint. */
+
+import type { Json, JsonObject } from "../sql/parser.ts";
+import { isObject, strings, text, unwrap } from "../sql/tree.ts";
+import { NOTHING, join, openShape, unnamed } from "./flow.ts";
+import type { Column, Flow, Shape } from "./flow.ts";
+import type { Run } from "./run.ts";
+import type { Env } from "./scope.ts";
+
+const MAX_CTES = 1_000;
+/** A round adds a source or ends: more than this many would be a circle of many columns. */
+const MAX_ROUNDS = 50;
+
+/** Each expression sees those before it; when RECURSIVE, itself too. */
+export function withClause(clause: Json | undefined, outer: Env, run: Run): Env {
+  if (!isObject(clause) || !Array.isArray(clause["ctes"])) return outer;
+  let env = outer;
+  const recursive = clause["recursive"] === true;
+  for (const item of recursive ? inOrder(clause["ctes"]) : clause["ctes"].slice(0, MAX_CTES)) {
+    const node = unwrap(item)?.node ?? {};
+    const name = text(node["ctename"]) ?? "";
+    const itself = recursive && relationNames(node["ctequery"] ?? null).has(name);
+    const shape = itself ? recursiveQuery(name, node, env, run) : plainQuery(node, env, run);
+    env = { ...env, ctes: { name, shape: extended(shape, node), outer: env.ctes } };
+  }
+  return env;
+}
+
+/** WITH RECURSIVE may name what stands behind: the server sorts, and so must this. */
+function inOrder(ctes: Json[]): Json[] {
+  const list = ctes.slice(0, MAX_CTES);
+  const names = list.map((item) => text(unwrap(item)?.node["ctename"]) ?? "");
+  const uses = list.map((item) => relationNames(item));
+  const done = new Set<number>();
+  const order: Json[] = [];
+  while (order.length < list.length) {
+    const next = list.findIndex(
+      (_item, i) => !done.has(i) && names.every((name, j) => i === j || done.has(j) || uses[i]?.has(name) !== true),
+    );
+    // A circle of several: the server refuses it.
+    const at = next >= 0 ? next : list.findIndex((_item, i) => !done.has(i));
+    done.add(at);
+    order.push(list[at] ?? null);
+  }
+  return order;
+}
+
+/** Names that stand where a relation could. Too many do no harm. */
+function relationNames(value: Json): Set<string> {
+  const names = new Set<string>();
+  const pending: Json[] = [value];
+  for (let next = pending.pop(); next !== undefined; next = pending.pop()) {
+    if (typeof next !== "object" || next === null) continue;
+    if (Array.isArray(next)) {
+      for (const item of next) pending.push(item);
+      continue;
+    }
+    for (const [key, inner] of Object.entries(next)) {
+      if (key === "relname" && typeof inner === "string") names.add(inner);
+      else if (key !== "A_Const") pending.push(inner);
+    }
+  }
+  return names;
+}
+
+function plainQuery(node: JsonObject, env: Env, run: Run): Shape {
+  const query = unwrap(node["ctequery"]);
+  if (query === undefined) return openShape(run.unknown("syntax"));
+  return renamed(run.query(query.type, query.node, env), strings(node["aliascolnames"]));
+}
+
+function recursiveQuery(name: string, node: JsonObject, env: Env, run: Run): Shape {
+  const query = unwrap(node["ctequery"]);
+  const left = query?.node["larg"];
+  const right = query?.node["rarg"];
+  if (query?.type !== "SelectStmt" || !isObject(left) || !isObject(right)) return plainQuery(node, env, run);
+  // Its own WITH is seen by both sides.
+  const inner = withClause(query.node["withClause"], env, run);
+  const names = strings(node["aliascolnames"]);
+  let shape = anonymous(renamed(run.query("SelectStmt", left, inner), names));
+  for (let round = 0; round < MAX_ROUNDS; round++) {
+    const itself = { ...inner, ctes: { name, shape: extended(shape, node), outer: inner.ctes } };
+    const next = grown(shape, run.query("SelectStmt", right, itself), run);
+    if (same(shape, next)) {
+      if (query.node["all"] !== true) for (const column of next.columns) run.probe(column.flow);
+      return next;
+    }
+    shape = next;
+  }
+  return openShape(join([run.unknown("a recursion that does not settle"), ...shape.columns.map((c) => c.flow)], false));
+}
+
+function grown(shape: Shape, step: Shape, run: Run): Shape {
+  if (shape.open === undefined && step.open === undefined && shape.columns.length === step.columns.length) {
+    const columns = shape.columns.map(({ name, flow }, i): Column => {
+      return { name, flow: join([flow, step.columns[i]?.flow ?? NOTHING], true) };
+    });
+    return anonymous({ columns, open: undefined });
+  }
+  const flows = [...shape.columns, ...step.columns].map((column) => column.flow);
+  for (const open of [shape.open, step.open]) if (open !== undefined) flows.push(open);
+  const known = shape.open !== undefined || step.open !== undefined;
+  return openShape(join(known ? flows : [...flows, run.unknown("syntax")], false));
+}
+
+/** The columns of a recursion are no relation's to the server. */
+const anonymous = (shape: Shape): Shape => ({
+  ...shape,
+  columns: shape.columns.map(({ name, flow }) => ({ name, flow: { ...unnamed(flow), fields: undefined } })),
+});
+
+const size = (flow: Flow | undefined): string =>
+  flow === undefined
+    ? "-"
+    : `${flow.sources.length} ${flow.temporary.length} ${flow.exact} ${flow.unknown === "" ? "" : "?"}`;
+
+const same = (a: Shape, b: Shape): boolean =>
+  size(a.open) === size(b.open) &&
+  a.columns.length === b.columns.length &&
+  a.columns.every((column, i) => size(column.flow) === size(b.columns[i]?.flow));
+
+export const renamed = (shape: Shape, names: readonly string[]): Shape =>
+  names.length === 0
+    ? shape
+    : { ...shape, columns: shape.columns.map(({ name, flow }, i) => ({ name: names[i] ?? name, flow })) };
+
+/** SEARCH adds a column, CYCLE two: the path and the order have values of the columns that they name. */
+function extended(shape: Shape, node: JsonObject): Shape {
+  const search = isObject(node["search_clause"]) ? node["search_clause"] : undefined;
+  const cycle = isObject(node["cycle_clause"]) ? node["cycle_clause"] : undefined;
+  if (search === undefined && cycle === undefined) return shape;
+  const whole = join([...shape.columns.map((column) => column.flow), ...(shape.open ? [shape.open] : [])], false);
+  const more: Column[] = [];
+  const add = (name: Json | undefined, flow: Flow): void => void more.push({ name: text(name) ?? "", flow });
+  if (search !== undefined) add(search["search_seq_column"], whole);
+  if (cycle !== undefined) {
+    // The mark says that a row was seen before.
+    add(cycle["cycle_mark_column"], NOTHING);
+    add(cycle["cycle_path_column"], whole);
+  }
+  return { ...shape, columns: [...shape.columns, ...more] };
+}
