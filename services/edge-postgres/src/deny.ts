@@ -91,7 +91,7 @@ const ENDS: Readonly<Record<EndCause, string>> = {
 const END_HINTS: Partial<Readonly<Record<EndCause, string>>> = {
   target: "The outcome of a command that was running is not known. Connect again.",
   revoked: "Whoever manages access can tell more.",
-  expired: "Get a new token, then connect again.",
+  expired: "Log in again, or ask for access again; then connect again.",
   bus: "What cannot be recorded is not done. Try again later.",
   shutdown: "Connect again.",
   internal: "Connect again.",

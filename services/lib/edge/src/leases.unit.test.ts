@@ -7,11 +7,14 @@ async function opened() {
   const world = new TestWorld();
   const withdrawn: Withdrawal[] = [];
   const groups: string[] = [];
+  const changes: string[] = [];
   const leases = await Leases.open(world, {
     withdrawn: (withdrawal) => withdrawn.push(withdrawal),
     groupsChanged: (principal) => groups.push(principal),
+    rulesChanged: () => changes.push("rules"),
+    accessChanged: ({ approvalId, ended }) => changes.push(`${approvalId} ${ended ? "ended" : "began"}`),
   });
-  return { world, leases, withdrawn, groups };
+  return { world, leases, withdrawn, groups, changes };
 }
 
 const schema = { schema: undefined, digest: "", edge: "" };
@@ -106,4 +109,34 @@ test("the lease is what the follower can prove", async () => {
   const waiting = leases.whenValid(1000);
   world.fresh = true;
   expect(await waiting).toBe(true);
+});
+
+test("access for a time raises what its principal does there, when it begins and when it ends", async () => {
+  const { world, leases, changes } = await opened();
+  const start = world.seq;
+  const place = { principalId: "user:engineer", connection: "orders", database: "orders" };
+  const window = { ...place, seconds: 60, untilMs: 1 };
+  const scope = leases.scope("orders", "orders", "user:engineer");
+  const others = [
+    leases.scope("orders", "orders", "user:dba"),
+    leases.scope("orders", "other", "user:engineer"),
+    leases.scope("sandbox", "orders", "user:engineer"),
+  ];
+  const granted = { approvalId: "w", approver: "user:dba", policyIds: [], complete: true, comment: "" };
+  world.say({ $case: "approvalGranted", value: granted });
+  world.say({ $case: "approvalGranted", value: { ...granted, complete: false, window: { ...window, untilMs: 0 } } });
+  expect([scope.newest, changes]).toEqual([start, []]);
+  const begun = world.say({ $case: "approvalGranted", value: { ...granted, window } });
+  expect(scope.newest).toBe(begun);
+  expect(leases.newest("orders", "orders", "user:engineer")).toBe(begun);
+  const broken = world.say({
+    $case: "breakGlassUsed",
+    value: { approvalId: "g", principal: undefined, window, holds: [], reason: "" },
+  });
+  expect(scope.newest).toBe(broken);
+  world.say({ $case: "approvalWithdrawn", value: { approvalId: "w", cause: "", window } });
+  const ended = world.say({ $case: "approvalExpired", value: { approvalId: "g", window } });
+  expect(scope.newest).toBe(ended);
+  expect(others.map((other) => other.newest)).toEqual([start, start, start]);
+  expect(changes).toEqual(["w began", "g began", "w ended", "g ended"]);
 });

@@ -203,6 +203,7 @@ async function open(
     hiddenClasses: [...verdict.hiddenClasses],
     traceId: "",
   };
+  session.connectedBy(verdict);
   const reached = verdict.signed && VerdictReached.encode({ verdict: verdict.signed }).finish();
   verdict.signed = undefined;
   await session.open(SessionOpened.encode(opened).finish(), reached);
@@ -282,6 +283,14 @@ class PendingLogin implements Present {
   reread(): void {
     // it moved between two questions: the simplest sound answer is to log in again
     this.end("revoked", "Your access has just changed: log in again.");
+  }
+
+  reconnect(): void {
+    // what moved since the decision counts once the session is open: `ConnectRight.start`
+  }
+
+  accessChanged(): void {
+    // as above
   }
 
   throwIfEnded(): void {

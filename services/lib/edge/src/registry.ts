@@ -1,6 +1,6 @@
 /** Who is connected just now: for quotas, and so that a withdrawal finds everybody whom it concerns. */
 import type { Principal } from "@sallyport/proto/principal";
-import { concerns, endsSession, type LeaseListener, type Withdrawal } from "./leases.ts";
+import { type AccessChange, concerns, endsSession, type LeaseListener, type Withdrawal } from "./leases.ts";
 import type { EndCause } from "./outcome.ts";
 
 /** A session, or a login that is not yet one. */
@@ -9,6 +9,10 @@ export interface Present {
   end(cause: EndCause, message: string): void;
   /** what identity says of it may have changed */
   reread(): void;
+  /** whether it may be connected may have changed */
+  reconnect(): void;
+  /** it may be there, or have something running, by that access */
+  accessChanged(change: AccessChange): void;
 }
 
 export class Registry implements LeaseListener {
@@ -47,5 +51,13 @@ export class Registry implements LeaseListener {
 
   groupsChanged(principalId: string): void {
     for (const one of this.present) if (one.principal.id === principalId) one.reread();
+  }
+
+  rulesChanged(): void {
+    for (const one of this.present) one.reconnect();
+  }
+
+  accessChanged(change: AccessChange): void {
+    for (const one of this.present) if (one.principal.id === change.principalId) one.accessChanged(change);
   }
 }

@@ -5,10 +5,11 @@ import type { Principal } from "@sallyport/proto/principal";
 import type { SessionContext } from "@sallyport/proto/policy";
 import { RecordKind, SessionClosed, SessionClosed_Cause } from "@sallyport/proto/record";
 import { pause } from "./approval-wait.ts";
+import { type ConnectedBy, ConnectRight } from "./connect-right.ts";
 import { RowCounts, type RowMeter } from "./counts/row-counts.ts";
 import { SessionGate, type GatedSession } from "./gate.ts";
 import type { Sink } from "./gate-interface.ts";
-import type { Scope } from "./leases.ts";
+import type { AccessChange, Scope } from "./leases.ts";
 import type { EndCause, KnownVerdict, SessionEnd } from "./outcome.ts";
 import type { EdgePlace } from "./place.ts";
 import { SessionRecorder, type RecorderOwner } from "./recorder/session-recorder.ts";
@@ -69,6 +70,8 @@ export class LiveSession implements EdgeSession, GatedSession, RecorderOwner, Pr
   private readonly sink: Sink;
   private readonly recorder: SessionRecorder;
   private readonly controller = new AbortController();
+  private readonly connect: ConnectRight;
+  private by: ConnectedBy | undefined;
   private closing: Promise<void> | undefined;
   private expiry: NodeJS.Timeout | undefined;
   private recheck: NodeJS.Timeout | undefined;
@@ -119,6 +122,15 @@ export class LiveSession implements EdgeSession, GatedSession, RecorderOwner, Pr
       telemetry: place.telemetry,
       log: place.log,
     });
+    const { gate, scope } = this;
+    const { leases, log } = place;
+    const decided = gate.decidedBeside.bind(gate);
+    this.connect = new ConnectRight({ session: this, policy: place.links.policy, leases, scope, log, decided });
+  }
+
+  /** The decision that it is opened by. */
+  connectedBy(by: ConnectedBy): void {
+    this.by = by;
   }
 
   /**
@@ -141,6 +153,7 @@ export class LiveSession implements EdgeSession, GatedSession, RecorderOwner, Pr
     this.onBusFailed = () => {};
     this.place.telemetry.sessionOpened();
     this.startTimers();
+    if (this.by !== undefined) this.connect.start(this.by);
   }
 
   meter(verdict: KnownVerdict): RowMeter {
@@ -203,7 +216,19 @@ export class LiveSession implements EdgeSession, GatedSession, RecorderOwner, Pr
   // ---- identity
 
   get rereading(): Promise<void> | undefined {
-    return this.stale ? this.startReading() : undefined;
+    return this.stale ? this.startReading() : this.connect.pending;
+  }
+
+  reconnect(): void {
+    if (this.by !== undefined) this.connect.again();
+  }
+
+  accessChanged({ connection, database, approvalId, ended }: AccessChange): void {
+    if (connection !== this.connection || database !== this.database) return;
+    if (ended && this.gate.runsBy(approvalId)) {
+      return this.end("expired", "The access that a running command was let through by has ended.");
+    }
+    this.reconnect();
   }
 
   reread(): void {
@@ -233,6 +258,7 @@ export class LiveSession implements EdgeSession, GatedSession, RecorderOwner, Pr
       this.recheckAfterMs = recheckAfterMs;
       this.gate.forget();
       this.startTimers();
+      this.reconnect();
     } catch (error) {
       const known = AppError.from(error, "edge.recheck");
       if (known.code === "unavailable" || known.code === "deadline" || known.code === "exhausted") {
@@ -294,6 +320,7 @@ export class LiveSession implements EdgeSession, GatedSession, RecorderOwner, Pr
     this.end("client", "");
     clearTimeout(this.expiry);
     clearTimeout(this.recheck);
+    this.connect.stop();
     const { gate, recorder, place } = this;
     const { cause, message } = this.signal.reason as SessionEnd;
     gate.finish();

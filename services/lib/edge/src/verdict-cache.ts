@@ -32,6 +32,8 @@ export class VerdictEntry implements KnownVerdict {
   readonly hiddenClasses: readonly string[];
   readonly holds: readonly HeldForbid[];
   readonly mayWrite: boolean;
+  /** the access that it was let through by; empty: none */
+  readonly approvalId: string;
   readonly limits: KnownVerdict["limits"];
   readonly idBytes: Uint8Array;
   /** ms since 1970; Infinity: with the epoch only */
@@ -55,6 +57,7 @@ export class VerdictEntry implements KnownVerdict {
     this.hiddenClasses = verdict.hiddenClasses;
     this.holds = verdict.holds;
     this.mayWrite = verdict.mayWrite;
+    this.approvalId = verdict.approvalId;
     this.limits = verdict.limits;
     this.idBytes = Buffer.from(verdict.id, "utf8");
     this.cacheKind = verdict.cache?.kind ?? CacheScope_Kind.KIND_UNSPECIFIED;
