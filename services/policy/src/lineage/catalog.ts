@@ -95,6 +95,7 @@ function candidateItem(candidate: Candidate, only: boolean, run: Run): Item {
       return { ...bare({ columns, open: undefined }), system, rowOrigins: rowOrigin(relation) };
     }
     case "temporary":
+      run.usesTemporary = true;
       return temporaryItem(candidate.name, candidate.shape);
     case "catalog":
       return { ...bare({ columns: [], open: undefined }), open: openTo(CATALOG), rowOrigins: UNOBSERVED_ORIGIN };
@@ -163,10 +164,4 @@ function combined(flows: readonly (Flow | undefined)[]): Flow | undefined {
   const found = flows.filter((flow) => flow !== undefined);
   if (found.length === 0) return undefined;
   return { ...join(found, true), origins: found.flatMap((flow) => flow.origins) };
-}
-
-/** A relation that is written: what is known of it, and of every column by name. */
-export interface Target {
-  relation: Relation;
-  columns: readonly Column[];
 }

@@ -8,9 +8,11 @@ import type { ColumnFlow, NamedStatement, Probe } from "@sallyport/proto/verdict
 import type { SchemaIndex } from "../schema/schema-index.ts";
 import type { JsonObject, RawStatement } from "../sql/parser.ts";
 import { unwrap } from "../sql/tree.ts";
+import { insert, remove, update } from "./dml.ts";
 import { expression } from "./expressions.ts";
 import { NOTHING, unknownShape } from "./flow.ts";
 import type { Shape } from "./flow.ts";
+import { merge } from "./merge.ts";
 import { baseColumns, columnFlow, outputColumn, temporaryRelations } from "./messages.ts";
 import { Run } from "./run.ts";
 import type { Names, Syntax, Walkers } from "./run.ts";
@@ -74,7 +76,7 @@ function resultIn(stmt: JsonObject, run: Run, input: LineageInput): Result {
   const inner = unwrap(stmt);
   if (inner === undefined) return { kind: "silent" };
   try {
-    return resultOf(inner.type, inner.node, TOP, run, input.named);
+    return resultOf(inner.type, inner.node, { env: TOP, run, named: input.named, nesting: 0 });
   } catch (error) {
     // A stack that overflows, or a shape of the tree that nothing here has foreseen.
     const why = error instanceof RangeError ? "it nests too deeply to be followed" : "it could not be followed";
@@ -99,6 +101,14 @@ function query(type: string, node: JsonObject, env: Env, run: Run): Shape {
   switch (type) {
     case "SelectStmt":
       return select(node, env, run);
+    case "InsertStmt":
+      return insert(node, env, run);
+    case "UpdateStmt":
+      return update(node, env, run);
+    case "DeleteStmt":
+      return remove(node, env, run);
+    case "MergeStmt":
+      return merge(node, env, run);
     default:
       return unknownShape(run.note(`syntax (${type})`));
   }

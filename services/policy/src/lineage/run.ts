@@ -48,6 +48,8 @@ export class Run {
   readonly missing = new Set<string>();
   /** the first thing that was not recognised, wherever it stands */
   unrecognised = "";
+  /** a temporary relation has been named */
+  usesTemporary = false;
   readonly names: Names;
   readonly syntax: Syntax;
   readonly #walkers: Walkers;
@@ -63,6 +65,15 @@ export class Run {
   /** For a definition that this text refers to: other names, the same ways. */
   within(names: Names): Run {
     return new Run(names, this.syntax, this.#walkers);
+  }
+
+  /** What a part of this text, analysed under other names, has found. */
+  adopt(part: Run): void {
+    for (const key of part.probes) this.probes.add(key);
+    for (const text of part.missing) this.missing.add(text);
+    this.written.push(...part.written);
+    if (part.unrecognised !== "") this.note(part.unrecognised);
+    this.usesTemporary ||= part.usesTemporary;
   }
 
   query(type: string, node: JsonObject, env: Env): Shape {

@@ -8,7 +8,13 @@ import type { Column, Shape } from "./flow.ts";
 import type { Run } from "./run.ts";
 import type { Env } from "./scope.ts";
 
-const known = new WeakMap<SchemaIndex, Map<number, readonly Column[]>>();
+interface Kept {
+  columns: readonly Column[];
+  /** the first thing in it that was not recognised */
+  unrecognised: string;
+}
+
+const known = new WeakMap<SchemaIndex, Map<number, Kept>>();
 const NOT_FOLLOWED = "the definition of a view could not be followed";
 
 /** The server writes definitions with an empty search path, and so every name of a user has its schema. */
@@ -18,23 +24,30 @@ export function viewColumns(view: Relation, run: Run): readonly Column[] {
   const { index } = run.names;
   const nothing = shown(view, undefined);
   if (index === undefined) return nothing;
-  const kept = known.get(index) ?? new Map<number, readonly Column[]>();
+  const kept = known.get(index) ?? new Map<number, Kept>();
   known.set(index, kept);
   const found = kept.get(view.oid);
-  if (found !== undefined) return found;
+  if (found !== undefined) {
+    if (found.unrecognised !== "") run.note(found.unrecognised);
+    return found.columns;
+  }
   const statements = view.viewDefinition === "" ? "unknown" : run.syntax(view.viewDefinition);
   if (statements === undefined) {
     run.missing.add(view.viewDefinition);
     return nothing;
   }
   // Should definitions refer to each other in a circle, the inner one counts as unknown.
-  kept.set(view.oid, nothing);
+  kept.set(view.oid, { columns: nothing, unrecognised: NOT_FOLLOWED });
   const definition = statements === "unknown" || statements.length !== 1 ? undefined : unwrap(statements[0]?.stmt);
-  if (definition?.type !== "SelectStmt") return nothing;
+  if (definition?.type !== "SelectStmt") {
+    run.note(NOT_FOLLOWED);
+    return nothing;
+  }
   const inner = run.within({ ...run.names, searchPath: [], stale: false, temporary: new Map() });
   try {
     const columns = shown(view, inner.query(definition.type, definition.node, SERVER_WRITTEN));
-    kept.set(view.oid, columns);
+    kept.set(view.oid, { columns, unrecognised: inner.unrecognised });
+    if (inner.unrecognised !== "") run.note(inner.unrecognised);
     return columns;
   } finally {
     for (const text of inner.missing) run.missing.add(text);
