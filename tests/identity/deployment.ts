@@ -290,6 +290,7 @@ export class Deployment {
       definition: PolicyServiceService,
       handlers: {
         check: () => undefined,
+        explain: () => Promise.reject(new Error("not asked here")),
         validate: () => ({ problems: [], policySet: "" }),
         authorize: (request) => {
           this.authorized.push(request);

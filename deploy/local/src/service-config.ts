@@ -108,7 +108,7 @@ function catalog(context: ConfigurationContext): Section {
     ...base("catalog", "catalog", context, {
       internal: ports.catalog,
       public: ports.catalogPublic,
-      peers: { identity: ports.identity, policy: ports.policy },
+      peers: { identity: ports.identity, policy: ports.policy, masking: ports.masking },
     }),
     bootstrap: { folder: context.catalogFolder },
     variables: { ORDERS_PORT: String(ports.postgres) },

@@ -45,9 +45,9 @@ export async function startPeers(pki: TestPki): Promise<TestPeers> {
         const access = session && ok ? { access: { holds: holds.get(action) ?? [], database } } : {};
         return AuthorizeResponse.fromPartial({ allowed: ok, message: ok ? "" : "Policy says no.", ...access });
       },
-      explain: unused,
       check: unused,
       validate: unused,
+      explain: unused,
     },
   });
   const runtimes = await Promise.all(["identity", "policy"].map((name) => startTestRuntime(name, { pki })));

@@ -1,5 +1,6 @@
 import {
   CatalogServiceService,
+  type ObservationProblem,
   type ObserveSchemaRequest,
   type ObserveSchemaResponse,
   type RecordCopiesRequest,
@@ -11,6 +12,7 @@ import type { CatalogState } from "./catalog-state.ts";
 import { schemaDigest } from "./configuration/digest.ts";
 import { askedCopies } from "./copies/asked-copies.ts";
 import type { CopiesState, RecordCopies } from "./copies/copies-decider.ts";
+import type { Observations } from "./observation/observations.ts";
 import { observedSchema } from "./observation/observed-schema.ts";
 import { databaseAggregate, type ObserveSchema, type SchemaState } from "./observation/schema-decider.ts";
 
@@ -19,6 +21,7 @@ export interface CatalogParts {
   follower: Pick<EventFollower, "seq" | "waitFor">;
   schemas: Store<SchemaState, ObserveSchema>;
   copies: Store<CopiesState, RecordCopies>;
+  observations: Observations;
 }
 
 /** How long an answer waits for this process's own fold of what it has just published. */
@@ -46,20 +49,40 @@ async function observe(
   call: CallInfo,
   parts: CatalogParts,
 ): Promise<ObserveSchemaResponse> {
-  const { state, follower, schemas } = parts;
+  const { state, follower, schemas, observations } = parts;
   const { connection, database } = state.resolve(request.connection, request.database, "catalog.observeSchema");
+  if (request.problem) {
+    observations.came(connection.name, database, {
+      atMs: Date.now(),
+      edge: call.peer,
+      problem: bounded(request.problem),
+    });
+    return { digest: state.schemaDigest(connection.name, database), changed: false, asOf: follower.seq() };
+  }
   const schema = observedSchema(request.schema);
   const digest = schemaDigest(schema);
   const aggregate = databaseAggregate(connection.name, database);
   // read from the bus, not from memory: that nothing changed must not be said of a state that somebody else has replaced
   const known = await schemas.load(aggregate);
-  if (known.state.digest === digest) return { digest, changed: false, asOf: known.seq };
+  const seen = (): void =>
+    observations.came(connection.name, database, { atMs: Date.now(), edge: call.peer, problem: undefined });
+  if (known.state.digest === digest) {
+    seen();
+    return { digest, changed: false, asOf: known.seq };
+  }
   const command: ObserveSchema = { connection: connection.name, database, schema, digest, edge: call.peer };
   const handled = await schemas.handle(aggregate, command, { cause: `service:${call.peer}` });
   if (handled.kind === "refused") throw new AppError(handled.code, "catalog.observeSchema", handled.message);
   await follower.waitFor(handled.seq, OWN_FOLD_MS);
+  seen();
   return { digest, changed: handled.events.length > 0, asOf: handled.seq };
 }
+
+const MOST_WORDS = 1_000;
+const bounded = ({ code, message }: ObservationProblem): ObservationProblem => ({
+  code: code.slice(0, MOST_WORDS),
+  message: message.slice(0, MOST_WORDS),
+});
 
 async function recordCopies(
   request: RecordCopiesRequest,

@@ -1,14 +1,21 @@
-import type { Connection } from "@sallyport/proto/catalog_model";
+import type { Connection, Schema } from "@sallyport/proto/catalog_model";
 import { AppError } from "@sallyport/runtime";
 import { Configuration } from "@sallyport/proto/catalog_model";
 import type { Event } from "@sallyport/proto/event";
+
+export interface ObservedSchema {
+  schema: Schema;
+  digest: string;
+  /** ms since 1970, when it was first seen to be so */
+  atMs: number;
+}
 
 /** The fold that answers edges and people: what is configured, and which schema was last seen where. */
 export class CatalogState {
   #configuration: Configuration = Configuration.fromPartial({});
   #digest = "";
   #connections: ReadonlyMap<string, Connection> = new Map();
-  readonly #schemas = new Map<string, string>();
+  readonly #schemas = new Map<string, ObservedSchema>();
 
   apply(event: Event): void {
     switch (event.fact?.$case) {
@@ -21,8 +28,9 @@ export class CatalogState {
         break;
       }
       case "schemaObserved": {
-        const { connection, database, digest } = event.fact.value;
-        this.#schemas.set(JSON.stringify([connection, database]), digest);
+        const { connection, database, digest, schema } = event.fact.value;
+        if (!schema) return;
+        this.#schemas.set(JSON.stringify([connection, database]), { schema, digest, atMs: event.atMs });
         break;
       }
       default:
@@ -54,6 +62,11 @@ export class CatalogState {
   }
 
   schemaDigest(connection: string, database: string): string {
-    return this.#schemas.get(JSON.stringify([connection, database])) ?? "";
+    return this.schema(connection, database)?.digest ?? "";
+  }
+
+  /** undefined: never observed */
+  schema(connection: string, database: string): ObservedSchema | undefined {
+    return this.#schemas.get(JSON.stringify([connection, database]));
   }
 }

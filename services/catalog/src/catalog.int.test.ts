@@ -89,6 +89,7 @@ const policy = service({
       policySet: "sha256:x",
     }),
     check: () => undefined,
+    explain: () => Promise.reject(new AppError("internal", "test", "not here")),
   },
 });
 

@@ -14,6 +14,8 @@ import type { CatalogState } from "./catalog-state.ts";
 import type { Checked } from "./configuration/check-files.ts";
 import { changesBetween } from "./configuration/changes.ts";
 import type { ApplyConfiguration, ConfigurationState } from "./configuration/configuration-decider.ts";
+import { doctor, type DoctorParts } from "./doctor/doctor.ts";
+import { explain, type ExplainParts } from "./explain/explain.ts";
 import { configurationDigest, planDigest } from "./configuration/digest.ts";
 
 export interface ConfigurationParts {
@@ -22,13 +24,15 @@ export interface ConfigurationParts {
   store: Store<ConfigurationState, ApplyConfiguration>;
   callers: Callers;
   check(files: readonly SourceFile[], signal?: AbortSignal): Promise<Checked>;
+  explain: ExplainParts;
+  doctor: DoctorParts;
 }
 
 export const CONFIGURATION = "main";
 const OWN_FOLD_MS = 2_000;
 const AT_ONCE = 16;
 
-/** For people: the one door for configuration, and the connections that they may use. */
+/** For people: the one door for configuration, the connections that they may use, and how things stand there. */
 export function configurationService(parts: ConfigurationParts): GrpcService {
   const { callers } = parts;
   return service({
@@ -47,6 +51,8 @@ export function configurationService(parts: ConfigurationParts): GrpcService {
         const caller = await callers.callerOf(call);
         return { connections: await usable(caller.principal, parts, call.signal) };
       },
+      explain: (request, call) => explain(request, call, parts.explain),
+      doctor: (request, call) => doctor(request, call, parts.doctor),
     },
   });
 }

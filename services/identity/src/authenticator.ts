@@ -1,4 +1,4 @@
-import { PrincipalKind, type Principal, TokenKind } from "@sallyport/proto/principal";
+import { Principal, PrincipalKind, TokenKind } from "@sallyport/proto/principal";
 import type { AccessTokens } from "./access-token.ts";
 import { lineageOf, type Directory, type TokenEntry } from "./directory.ts";
 import type { Freshness } from "./freshness.ts";
@@ -178,6 +178,30 @@ export function principalOf({ issued }: TokenEntry, directory: Directory): Princ
     createdBy: issued.createdBy,
     expiresAtMs: issued.expiresAtMs,
   };
+}
+
+/** Whoever was seen here, as after a login of their own; nobody's token. undefined: never seen. */
+export function describePrincipal(
+  id: string,
+  directory: Directory,
+): { principal: Principal; offboarded: boolean } | undefined {
+  const entry = directory.principal(id);
+  const seen = entry?.state.seen;
+  if (entry === undefined || seen === undefined) return undefined;
+  const { issuer, subject, authTimeMs, mfa } = seen;
+  const user = seen.kind === PrincipalKind.PRINCIPAL_KIND_USER;
+  const principal = Principal.fromPartial({
+    id,
+    kind: kindOf(id),
+    name: nameOf(id),
+    groups: directory.groupsOf(entry),
+    issuer,
+    subject,
+    authTimeMs,
+    mfa,
+    tokenKind: user ? TokenKind.TOKEN_KIND_ACCESS : TokenKind.TOKEN_KIND_WORKLOAD,
+  });
+  return { principal, offboarded: entry.state.offboarded };
 }
 
 /** A person who has logged in themself: nobody acts for them, and the token is from a login. */

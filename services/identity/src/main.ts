@@ -128,7 +128,7 @@ remap();
 const sweeper = setInterval(() => directory.sweep(now()), 3_600_000);
 runtime.onShutdown("sweeper", () => clearInterval(sweeper));
 await runtime.serve({
-  internal: [identityService(authenticator, freshness, refusals)],
+  internal: [identityService(authenticator, directory, freshness, refusals)],
   public: [access],
   allow: config.allow,
 });

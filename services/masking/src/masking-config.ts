@@ -23,5 +23,5 @@ export const maskingConfig = z.strictObject({
   /** How long a request waits for the events that it asks for (`min_as_of`). */
   waitMs: z.number().int().min(1).max(60_000).default(2_000),
   /** certificate names of the peers that may call */
-  allow: z.array(z.string().min(1)).min(1).default(["edge-postgres"]),
+  allow: z.array(z.string().min(1)).min(1).default(["edge-postgres", "catalog"]),
 });

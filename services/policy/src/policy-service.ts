@@ -66,6 +66,14 @@ export async function openPolicyService(
         }
         return authorize(request, { published: state.published, nowMs: Date.now(), timeZone });
       },
+      explain: async (request) => {
+        await follower.waitFor(request.minAsOf, FRESH_WAIT_MS);
+        if (!(await follower.provenSince(performance.now() - leaseMs, FRESH_WAIT_MS))) {
+          throw new AppError("unavailable", "policy.explain", "the policy service has lost touch with the event log");
+        }
+        // Not a decision: it has no id to be referred to, and nobody signs it.
+        return { ...(await judge.judge(request)), id: "", inputs: Buffer.alloc(0) };
+      },
       validate: async ({ configuration }) => {
         if (configuration !== undefined) return await validator.validate(configuration);
         throw new AppError("invalid-input", "policy.validate", "there is no configuration to validate");

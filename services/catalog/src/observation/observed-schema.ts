@@ -1,4 +1,4 @@
-import { Schema, type Relation } from "@sallyport/proto/catalog_model";
+import { Schema, type ObservedRole, type Relation } from "@sallyport/proto/catalog_model";
 import { AppError } from "@sallyport/runtime";
 
 // An event has to fit into one message, and everyone who decides keeps it in memory.
@@ -28,8 +28,12 @@ export function observedSchema(schema: Schema | undefined): Schema {
     functions: unique(schema.functions),
     operators: unique(schema.operators),
     types: unique(schema.types),
+    roles: schema.roles.map(canonicalRole).toSorted((a, b) => (a.name < b.name ? -1 : 1)),
+    settings: Object.fromEntries(Object.entries(schema.settings).toSorted(([a], [b]) => (a < b ? -1 : 1))),
   };
-  const bytes = Schema.encode(canonical).finish().length;
+  // Decisions do not need them: what roles may do is left out before the whole observation is.
+  if (sizeOf(canonical) > MOST_BYTES) for (const role of canonical.roles) role.grants = [];
+  const bytes = sizeOf(canonical);
   if (bytes > MOST_BYTES)
     throw new AppError(
       "exhausted",
@@ -37,6 +41,19 @@ export function observedSchema(schema: Schema | undefined): Schema {
       `the schema takes ${bytes} bytes (${schema.relations.length} relations); at most ${MOST_BYTES} bytes are supported`,
     );
   return canonical;
+}
+
+const sizeOf = (schema: Schema): number => Schema.encode(schema).finish().length;
+
+function canonicalRole(role: ObservedRole): ObservedRole {
+  return {
+    ...role,
+    memberOf: unique(role.memberOf),
+    createsIn: unique(role.createsIn),
+    grants: role.grants
+      .map((grant) => ({ ...grant, columns: grant.columns.toSorted((a, b) => a - b) }))
+      .toSorted((a, b) => a.relationOid - b.relationOid),
+  };
 }
 
 function canonicalRelation(relation: Relation): Relation {

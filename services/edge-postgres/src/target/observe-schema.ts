@@ -1,13 +1,21 @@
 import { Column, Relation, Schema } from "@sallyport/proto/catalog_model";
 import type { TargetConnection } from "./login.ts";
+import { OF_USERS } from "./of-users.ts";
+import { observeRoles, observeSettings } from "./observe-roles.ts";
 import { TargetFault } from "./target-fault.ts";
 import { sideQuery, type SideRows } from "./side-query.ts";
 
 /**
  * A target's schema as its own catalogs describe it (section 51), in one snapshot. The server's own schemas are left out,
  * and so are temporary relations: they belong to one session.
+ *
+ * @param roles whose powers are told: those that the connection logs in with
  */
-export async function observeSchema(target: TargetConnection, signal: AbortSignal): Promise<Schema> {
+export async function observeSchema(
+  target: TargetConnection,
+  roles: readonly string[],
+  signal: AbortSignal,
+): Promise<Schema> {
   const ask = (sql: string): Promise<SideRows> => sideQuery(target, sql, signal);
   const identity = await identityOf(ask);
   await ask("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY");
@@ -21,15 +29,13 @@ export async function observeSchema(target: TargetConnection, signal: AbortSigna
     operators: names(await ask(OPERATORS)),
     types: names(await ask(TYPES)),
     identity,
+    roles: await observeRoles(ask, roles),
+    settings: await observeSettings(ask),
   });
   await ask("COMMIT");
   return schema;
 }
 
-/** Not the server's own, not temporary, not TOAST. `n` is pg_namespace. */
-const OF_USERS =
-  "n.nspname NOT IN ('pg_catalog', 'information_schema', 'pg_toast') AND n.nspname NOT LIKE 'pg\\_temp\\_%' " +
-  "AND n.nspname NOT LIKE 'pg\\_toast\\_temp\\_%'";
 /** Sequences too: they can be read like a table of one row. */
 const KINDS = "c.relkind IN ('r', 'v', 'm', 'p', 'f', 'S')";
 

@@ -3,6 +3,7 @@ import type { Connection } from "@sallyport/proto/catalog_model";
 import type { Logger } from "@sallyport/runtime";
 import { observeSchema } from "./observe-schema.ts";
 import type { TargetConnection } from "./login.ts";
+import { TargetFault } from "./target-fault.ts";
 
 /**
  * Sees to it that the schema of a target is observed, one observation at a time per database, and that what is decided
@@ -39,12 +40,25 @@ export function schemaObserver(
     let target: TargetConnection | undefined;
     try {
       target = await logInForObservation(connection, database, signal);
-      const schema = await observeSchema(target, signal);
-      const { asOf } = await links.catalog.observeSchema({ connection: connection.name, database, schema });
+      const roles = [connection.role, connection.readRole].flatMap((role) => (role === undefined ? [] : [role.user]));
+      const schema = await observeSchema(target, roles, signal);
+      const { asOf } = await links.catalog.observeSchema({
+        connection: connection.name,
+        database,
+        schema,
+        problem: undefined,
+      });
       seen.set(keyOf(connection.name, database), asOf);
       return true;
     } catch (error) {
       log.warn({ err: error, connection: connection.name, database }, "the schema could not be observed");
+      if (error instanceof TargetFault) {
+        // For whoever asks how the connection does; nothing waits for it.
+        const problem = { code: error.code, message: error.message };
+        links.catalog
+          .observeSchema({ connection: connection.name, database, schema: undefined, problem })
+          .catch((failed: unknown) => log.debug({ err: failed }, "catalog was not told"));
+      }
       return false;
     } finally {
       target?.socket.destroy();

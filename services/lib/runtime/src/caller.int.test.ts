@@ -26,6 +26,7 @@ beforeAll(async () => {
         definition: IdentityServiceService,
         handlers: {
           recheck: unused,
+          describe: unused,
           authenticate: ({ token }) => {
             asked++;
             if (!tokens.has(token)) throw new AppError("unauthenticated", "identity", "The token is not valid.");
@@ -43,6 +44,7 @@ beforeAll(async () => {
         handlers: {
           check: unused,
           validate: unused,
+          explain: unused,
           authorize: ({ action }) => AuthorizeResponse.fromPartial({ allowed: action === "audit" }),
         },
       }),

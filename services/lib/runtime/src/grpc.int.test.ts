@@ -60,6 +60,7 @@ const policyService = () =>
         return AuthorizeResponse.fromPartial({ allowed: true, message: call.peer });
       },
       validate: () => ValidateResponse.fromPartial({}),
+      explain: () => Promise.reject(new Error("not asked here")),
       check: (stream) => {
         stream.on("data", (request: CheckRequest) =>
           stream.write(Response.fromPartial({ id: request.id, error: request.traceparent })),
