@@ -158,6 +158,7 @@ export class Admissions {
       verdict: decision.verdict,
       text: decision.unit.text.toString("utf8"),
       query: (sql) => this.#certainty.query(sql),
+      describe: (sql) => this.#certainty.describe(sql),
     });
     this.#turn.wait(plan, (found) => {
       if (this.#parts.frontend.phase === "skipping") return;
@@ -174,6 +175,7 @@ export class Admissions {
     const item = outbox.place(bytes, start, end, frontend.cycle, pending.question(command, decision));
     if (pending.kind !== "simple-query" && pending.kind !== "function-call") this.#turn.unsynced = true;
     if (pending.kind !== "parse") this.#certainty.sent(command);
+    if (pending.kind === "simple-query") this.#turn.sent(decision.verdict);
     // Its own effect is in its decision.
     const portal = item.questions[0]?.portal;
     if (portal !== undefined) portal.changes = this.#parts.state.changes;
@@ -203,6 +205,8 @@ export class Admissions {
     command.verdict = decision.verdict;
     command.guarded = decision.verdict.hiddenClasses.length > 0;
     if (command.guarded) this.#parts.state.guarded = true;
+    if (command.meter !== undefined) command.meter.obey(decision.verdict.limits);
+    else if (command.unit !== "parse") command.meter = this.#parts.session.meter(decision.verdict);
     command.forwarded = true;
   }
 

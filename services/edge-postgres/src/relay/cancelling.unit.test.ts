@@ -1,11 +1,18 @@
 import { expect, test } from "vitest";
 import { Cancelling } from "./cancelling.ts";
 
-function cancelling(): { ask(command: number): void; dials(): number; answer(): Promise<void>; running: number } {
+function cancelling(): {
+  ask(command: number): void;
+  dials(): number;
+  answer(): Promise<void>;
+  running: number;
+  done: number;
+} {
   const open: (() => void)[] = [];
   let dials = 0;
   const made = {
     running: 0,
+    done: 0,
     ask: (command: number): void => {
       made.running = command;
       it.ask(command);
@@ -20,7 +27,13 @@ function cancelling(): { ask(command: number): void; dials(): number; answer(): 
     dials += 1;
     return new Promise((resolve) => open.push(resolve));
   };
-  const it = new Cancelling(dial, () => made.running);
+  const it = new Cancelling(
+    dial,
+    () => made.running,
+    () => {
+      made.done += 1;
+    },
+  );
   return made;
 }
 

@@ -1,4 +1,5 @@
 import type { CommandContext } from "@sallyport/edge";
+import type { FieldDescription } from "../wire/backend.ts";
 import type { Command } from "./command.ts";
 import type { FrontendState } from "./frontend-state.ts";
 import type { OwnQueries, Rows } from "./own-queries.ts";
@@ -111,6 +112,16 @@ export class Certainty {
       if (!verify) return;
       this.#verifyNames = false;
       prepared.verified(row?.[4], row?.[5]);
+    });
+  }
+
+  /** What a query returns, asked of the target in the same way; undefined: it refused. */
+  describe(sql: string): Promise<readonly FieldDescription[] | undefined> {
+    const { own, frontend, outbox } = this.#parts;
+    return new Promise((resolve) => {
+      const { bytes, questions } = own.describe(sql, frontend.cycle, !this.#turn.unsynced, resolve);
+      outbox.passAll(bytes, frontend.cycle, questions);
+      outbox.flush();
     });
   }
 

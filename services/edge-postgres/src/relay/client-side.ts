@@ -30,6 +30,8 @@ import { Turn } from "./turn.ts";
 export interface ClientNeeds {
   /** The target's schema is observed, or it could not be (false). */
   observe(): Promise<boolean>;
+  /** A cancel request to the target is under way. */
+  cancelling(): boolean;
   /** Everything is used up: read on. */
   more(): void;
   /** Terminate: the client is done. */
@@ -53,6 +55,16 @@ export interface ClientSideParts {
 
 const FORGIVEN: ReadonlySet<string> = new Set(["22021", "42622"]);
 const READ_AHEAD = 64 * 1024;
+/** Messages that the target works on, so that a cancel request could meet them. */
+const RUNS_SOMETHING: ReadonlySet<number> = new Set([
+  Frontend.query,
+  Frontend.parse,
+  Frontend.bind,
+  Frontend.describe,
+  Frontend.execute,
+  Frontend.close,
+  Frontend.functionCall,
+]);
 
 /**
  * From the client to the target: every admission unit is decided, recorded and only then sent (`admissions.ts`); everything
@@ -77,7 +89,14 @@ export class ClientSide {
   constructor(parts: ClientSideParts) {
     this.#parts = parts;
     const { frontend, backend, outbox, state, prepared, own, needs } = parts;
-    this.#turn = new Turn({ frontend, backend, outbox, resume: () => this.resume(), broken: (e) => needs.broken(e) });
+    this.#turn = new Turn({
+      frontend,
+      backend,
+      outbox,
+      cancelling: () => needs.cancelling(),
+      resume: () => this.resume(),
+      broken: (e) => needs.broken(e),
+    });
     const certainty = { frontend, outbox, state, prepared, own, observe: () => needs.observe() };
     this.#certainty = new Certainty(certainty, this.#turn);
     this.#admissions = new Admissions(parts, this.#turn, this.#certainty);
@@ -177,6 +196,13 @@ export class ClientSide {
           }
         }
         this.#turn.again = false;
+        if (this.#turn.alone && RUNS_SOMETHING.has(this.#splitter.type)) {
+          if (!this.#turn.settled) {
+            this.#turn.settleThenAgain();
+            continue;
+          }
+          this.#turn.alone = false;
+        }
         this.#oneMessage();
       }
       this.#parts.outbox.flush();
@@ -390,6 +416,7 @@ export class ClientSide {
     }
     this.#pass(message, { reply: "execute", cycle, command, portal });
     this.#certainty.sent(command);
+    this.#turn.sent(command.verdict);
   }
 
   #close(message: Message): void {

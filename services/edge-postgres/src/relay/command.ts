@@ -1,5 +1,6 @@
-import type { Forward, KnownVerdict, ResultMask } from "@sallyport/edge";
-import type { CopyMask } from "./copy-mask.ts";
+import type { Forward, KnownVerdict, ResultMask, RowMeter } from "@sallyport/edge";
+import type { CopyMask } from "./copy-fields.ts";
+import type { FieldDescription } from "../wire/backend.ts";
 import type { Portal, Statement } from "./prepared.ts";
 import type { Asked } from "./backend-state.ts";
 
@@ -19,6 +20,10 @@ export interface Command {
   copy: CopyMask | "pass" | undefined;
   /** of a simple query: the statement that is being answered, from 0 */
   statement: number;
+  /** from when it was admitted: counts its rows, and says how many may pass */
+  meter: RowMeter | undefined;
+  /** of a COPY TO STDOUT: messages that are no rows, and still to come */
+  headers: number;
   /** of the result that is coming: sent to the client so far */
   rows: number;
   maskedCells: number;
@@ -49,6 +54,8 @@ export function commandOf(decision: Forward, unit: Command["unit"]): Command {
     forwarded: false,
     guarded: verdict.hiddenClasses.length > 0,
     copy: undefined,
+    meter: undefined,
+    headers: 0,
     statement: 0,
     rows: 0,
     maskedCells: 0,
@@ -89,6 +96,8 @@ export interface Question extends Asked {
 /** A query of the gateway's own: several questions, one answer. */
 export interface OwnQuestion {
   readonly rows: (string | null)[][];
+  /** as described */
+  fields: readonly FieldDescription[];
   failed: boolean;
   /** with the last answer, or when none will come */
   finish(): void;

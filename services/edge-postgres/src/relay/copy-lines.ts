@@ -2,68 +2,44 @@ import type { ResultMask } from "@sallyport/edge";
 import { Backend } from "../wire/message-table.ts";
 import { WireFault } from "../wire/fault.ts";
 import { GrowingOutput } from "./cell-output.ts";
-import type { CopyFormat } from "./copy-options.ts";
+import { type CopyMask, CopyStream, type Field, maskFields, type MaskedCopy } from "./copy-fields.ts";
+import type { LinesFormat } from "./copy-options.ts";
 
 /**
- * Masks `COPY … TO STDOUT` column by column, in the text and csv formats (section "File Formats" of COPY's page).
- *
- * CopyData messages are a byte stream, cut anywhere: lines are put together first. What goes out is one CopyData message
- * per run of lines that came in together.
+ * Masks `COPY … TO STDOUT` column by column, in the text and csv formats (section "File Formats" of COPY's page): lines are put
+ * together first. What goes out is one CopyData message a line, as the server does.
  */
 const LF = 0x0a;
 const CR = 0x0d;
 const BACKSLASH = 0x5c;
-/** A line longer than this is not shown: it would have to be held whole. */
-const LONGEST_LINE = 64 * 1024 * 1024;
-
-export interface MaskedCopy {
-  /** CopyData messages; empty: no line is complete yet */
-  readonly bytes: Buffer;
-  readonly rows: number;
-  readonly maskedCells: number;
-}
-
-interface Field {
-  /** undefined: NULL */
-  value: Buffer | undefined;
-}
-
-export class CopyMask {
+export class LinesMask implements CopyMask {
   readonly mask: ResultMask;
-  readonly #format: CopyFormat;
-  #tail: Buffer = Buffer.alloc(0);
+  readonly binary = false;
+  readonly #format: LinesFormat;
+  readonly #stream = new CopyStream();
   #headerToCome: boolean;
 
-  constructor(mask: ResultMask, format: CopyFormat) {
+  constructor(mask: ResultMask, format: LinesFormat) {
     this.mask = mask;
     this.#format = format;
     this.#headerToCome = format.header;
   }
 
-  /** `bytes[start, end)`: whole CopyData messages. Throws or rejects when a line cannot be shown. */
   async take(bytes: Buffer, start: number, end: number): Promise<MaskedCopy> {
-    const payloads: Buffer[] = [this.#tail];
-    for (let at = start; at < end;) {
-      const next = at + 1 + bytes.readUInt32BE(at + 1);
-      payloads.push(bytes.subarray(at + 5, next));
-      at = next;
-    }
-    const data = payloads.length === 2 && this.#tail.length === 0 ? (payloads[1] as Buffer) : Buffer.concat(payloads);
+    const data = this.#stream.push(bytes, start, end);
     const lines: Buffer[] = [];
     let from = 0;
     for (let to = this.#lineEnd(data, from); to >= 0; to = this.#lineEnd(data, from)) {
       lines.push(data.subarray(from, to));
       from = to + 1;
     }
-    // A copy: the chunk that it lies in is not to be kept.
-    this.#tail = Buffer.from(data.subarray(from));
-    if (this.#tail.length > LONGEST_LINE) throw new WireFault("a line of COPY data is too long to be masked", "54000");
+    this.#stream.keep(data.subarray(from));
     return this.#masked(lines);
   }
 
-  /** CopyDone: a last line without its end would be shown unmasked by nobody. */
   finish(): void {
-    if (this.#tail.length > 0) throw new WireFault("COPY data ends in the middle of a line");
+    // A last line without its end would be shown unmasked by nobody.
+    if (!this.#stream.empty) throw new WireFault("COPY data ends in the middle of a line");
   }
 
   /** Position of the line feed that ends the line; in csv one inside quotes does not. -1: not here yet. */
@@ -84,32 +60,7 @@ export class CopyMask {
     const header = this.#headerToCome && lines.length > 0 ? lines[0] : undefined;
     if (header !== undefined) this.#headerToCome = false;
     const rows = (header === undefined ? lines : lines.slice(1)).map((line) => this.#fields(line));
-    let maskedCells = 0;
-    for (const [index, execution] of this.mask.columns.entries()) {
-      if (execution.kind === "pass") continue;
-      const cells = rows.map((row) => row[index] as Field).filter((field) => field.value !== undefined);
-      if (cells.length === 0) continue;
-      if (execution.kind === "remote") {
-        const answers = await this.mask.remote(
-          index,
-          cells.map((field) => field.value as Buffer),
-        );
-        if (answers.length !== cells.length) throw new WireFault("masking answered another number of cells");
-        cells.forEach((field, i) => {
-          const answer = answers[i] as Buffer;
-          if (!answer.equals(field.value as Buffer)) maskedCells += 1;
-          field.value = answer;
-        });
-        continue;
-      }
-      for (const field of cells) {
-        const value = field.value as Buffer;
-        const out = new GrowingOutput(value.length + 32);
-        const length = execution.transform(value, 0, value.length, out);
-        field.value = length < 0 ? undefined : out.bytes.subarray(0, length);
-        maskedCells += 1;
-      }
-    }
+    const maskedCells = await maskFields(this.mask, rows);
     return { bytes: this.#written(header, rows), rows: rows.length, maskedCells };
   }
 
@@ -130,7 +81,6 @@ export class CopyMask {
     return out.taken();
   }
 
-  /** One CopyData message a line, as the server does. */
   #message(out: GrowingOutput, write: () => void): void {
     const at = out.at;
     out.byte(Backend.copyData);

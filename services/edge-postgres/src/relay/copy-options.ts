@@ -1,9 +1,14 @@
+import { copyQueryOf } from "./copy-query.ts";
+
 /**
- * The options of `COPY … TO STDOUT`, read from a text that `policy` has already parsed as one COPY of a plain table.
+ * The options of `COPY … TO STDOUT`, read from a text that `policy` has already parsed as one COPY of a plain table; of a query, a
+ * name stands in its place (`copy-query.ts`).
  * Conservative: whatever is not understood for certain gives undefined, and then the COPY is refused to principals from
  * whom something is hidden. https://www.postgresql.org/docs/18/sql-copy.html
  */
-export interface CopyFormat {
+export type CopyFormat = LinesFormat | { readonly format: "binary"; readonly header: false };
+
+export interface LinesFormat {
   readonly format: "text" | "csv";
   /** one byte */
   readonly delimiter: number;
@@ -28,7 +33,7 @@ interface Settings {
 type Token = { readonly kind: "word" | "string" | "sign"; readonly text: string };
 
 export function copyFormatOf(sql: string): CopyFormat | undefined {
-  const tokens = tokensOf(sql);
+  const tokens = tokensOf(copyQueryOf(sql)?.rest ?? sql);
   if (tokens === undefined) return undefined;
   if (isSign(tokens.at(-1), ";")) tokens.pop();
   if (tokens.some((t) => isSign(t, ";")) || !isWord(tokens[0], "copy")) return undefined;
@@ -77,7 +82,7 @@ function readLegacy(tokens: readonly Token[], settings: Settings): boolean {
     const token = tokens[i] as Token;
     if (token.kind !== "word") return false;
     i += 1;
-    if (token.text === "csv") settings.format = "csv";
+    if (token.text === "csv" || token.text === "binary") settings.format = token.text;
     else if (token.text === "header") settings.header = true;
     else if (["delimiter", "null", "quote", "escape"].includes(token.text)) {
       if (isWord(tokens[i], "as")) i += 1;
@@ -91,7 +96,7 @@ function readLegacy(tokens: readonly Token[], settings: Settings): boolean {
 function setOption(settings: Settings, name: string, value: Token | undefined): boolean {
   switch (name) {
     case "format":
-      if (value?.text !== "text" && value?.text !== "csv") return false;
+      if (value?.text !== "text" && value?.text !== "csv" && value?.text !== "binary") return false;
       settings.format = value.text;
       return true;
     case "header":
@@ -116,6 +121,13 @@ function setOption(settings: Settings, name: string, value: Token | undefined): 
 }
 
 function formatOf(settings: Settings): CopyFormat | undefined {
+  if (settings.format === "binary") {
+    // The server has none of the others with it.
+    const others = [settings.delimiter, settings.nullText, settings.quote, settings.escape];
+    return settings.header || others.some((value) => value !== undefined)
+      ? undefined
+      : { format: "binary", header: false };
+  }
   const csv = settings.format === "csv";
   const delimiter = oneByte(settings.delimiter ?? (csv ? "," : "\t"));
   const quote = oneByte(settings.quote ?? '"');

@@ -1,7 +1,9 @@
 import { describe, expect, test } from "vitest";
 import type { ColumnExecution, ResultMask } from "@sallyport/edge";
-import { CopyMask } from "./copy-mask.ts";
+import { LinesMask } from "./copy-lines.ts";
+import { BinaryMask } from "./copy-binary.ts";
 import { copyFormatOf } from "./copy-options.ts";
+import { copyQueryOf } from "./copy-query.ts";
 
 const TAB = 9;
 const text = { format: "text", delimiter: TAB, header: false };
@@ -20,13 +22,15 @@ describe("options that are understood", () => {
     ["COPY  t TO STDOUT with csv delimiter as '|' quote '''' escape '^'", { quote: 39, escape: 94, delimiter: 124 }],
     ["COPY t TO STDOUT (DELIMITER E'\\t')", text],
     ["COPY t TO STDOUT (ENCODING 'UTF8')", text],
+    ["COPY t TO STDOUT BINARY", { format: "binary" }],
+    ["COPY t TO STDOUT (FORMAT binary)", { format: "binary" }],
   ])("%s", (sql, expected) => expect(copyFormatOf(sql)).toMatchObject(expected));
 });
 
 describe("options that are not", () => {
   test.each([
-    "COPY t TO STDOUT BINARY",
-    "COPY t TO STDOUT (FORMAT binary)",
+    "COPY t TO STDOUT (FORMAT binary, HEADER)",
+    "COPY t TO STDOUT (FORMAT binary, NULL '')",
     "COPY t TO STDOUT (FORMAT csv, FORCE_QUOTE *)",
     "COPY t TO STDOUT (ENCODING 'LATIN1')",
     "COPY t TO STDOUT (HEADER match)",
@@ -64,8 +68,8 @@ const mask = (...columns: ColumnExecution[]): ResultMask => ({
   remote: async (_, cells) => cells.map((c) => Buffer.from(`<${c.toString()}>`)),
 });
 
-const message = (payload: string): Buffer => {
-  const bytes = Buffer.from(`d\0\0\0\0${payload}`);
+const message = (payload: string | Buffer): Buffer => {
+  const bytes = Buffer.concat([Buffer.from("d\0\0\0\0"), Buffer.from(payload)]);
   bytes.writeUInt32BE(bytes.length - 1, 1);
   return bytes;
 };
@@ -81,8 +85,8 @@ function payloads(bytes: Buffer): string {
 
 async function masked(sql: string, columns: ColumnExecution[], data: string, cut?: number): Promise<string> {
   const format = copyFormatOf(sql);
-  if (format === undefined) throw new Error("not understood");
-  const copy = new CopyMask(mask(...columns), format);
+  if (format === undefined || format.format === "binary") throw new Error("not understood");
+  const copy = new LinesMask(mask(...columns), format);
   const parts = cut === undefined ? [data] : [data.slice(0, cut), data.slice(cut)];
   let out = "";
   for (const part of parts) {
@@ -112,6 +116,89 @@ test("csv: quotes, line feeds in fields, NULL and the empty string", async () =>
 test("csv with its own quote and escape", async () => {
   const sql = "COPY t TO STDOUT CSV QUOTE '''' ESCAPE '^'";
   expect(await masked(sql, [echo, stars], "'a^'b,',cd\n")).toBe("'<a^'b,>',**\n");
+});
+
+describe("the query of a COPY is cut out as the server reads it", () => {
+  test.each([
+    ["COPY (SELECT 1) TO STDOUT", "SELECT 1"],
+    ["copy(select (1)) to stdout (format csv)", "select (1)"],
+    [" /* a /* b */ ( */ COPY -- (\n ( SELECT ')' , \")\" ) TO STDOUT", " SELECT ')' , \")\" "],
+    ["COPY (SELECT E'\\')', ')''(' FROM t) TO STDOUT", "SELECT E'\\')', ')''(' FROM t"],
+    ["COPY (SELECT '\\', ')') TO STDOUT", "SELECT '\\', ')'"],
+    ["COPY (SELECT $$)$$, $a$ $$ ) $b$ $a$) TO STDOUT", "SELECT $$)$$, $a$ $$ ) $b$ $a$"],
+    ["COPY (SELECT a$b$ FROM t /* ) */ -- )\n) TO STDOUT", "SELECT a$b$ FROM t /* ) */ -- )\n"],
+    ["COPY (SELECT U&'\\0029' || B'1' || 1e'\\') TO STDOUT", "SELECT U&'\\0029' || B'1' || 1e'\\'"],
+    ["COPY (SELECT 'ä)', \"ö)\", ü FROM t) TO STDOUT", "SELECT 'ä)', \"ö)\", ü FROM t"],
+  ])("%s", (sql, query) => {
+    expect(copyQueryOf(sql)?.query).toBe(query);
+    expect(copyFormatOf(sql)).toBeDefined();
+  });
+
+  test.each([
+    "COPY t (a, b) TO STDOUT",
+    "COPYING (SELECT 1) TO STDOUT",
+    "COPY (SELECT 1 TO STDOUT",
+    "COPY (SELECT ')) TO STDOUT",
+    "COPY (SELECT E'\\') TO STDOUT",
+    'COPY (SELECT ") TO STDOUT',
+    "COPY (SELECT $a$) TO STDOUT",
+    "COPY (SELECT 1 /* /* */ ) TO STDOUT",
+    "COPY (SELECT 1 -- ) TO STDOUT",
+  ])("not of %s", (sql) => expect(copyQueryOf(sql)).toBeUndefined());
+
+  test("its options stand behind it", () => {
+    expect(copyFormatOf("COPY (SELECT ') TO STDOUT' FROM t) TO STDOUT (FORMAT csv, DELIMITER ';')")).toMatchObject({
+      format: "csv",
+      delimiter: 59,
+    });
+    expect(copyFormatOf("COPY (SELECT 1) TO STDOUT (FORMAT csv, FORCE_QUOTE *)")).toBeUndefined();
+  });
+});
+
+describe("binary", () => {
+  const header = Buffer.from("PGCOPY\n\u00ff\r\n\0\0\0\0\0\0\0\0\u0003ext", "latin1");
+  const row = (...fields: (string | null)[]): Buffer => {
+    const parts = [Buffer.from([fields.length >> 8, fields.length])];
+    for (const field of fields) {
+      const length = Buffer.alloc(4);
+      length.writeInt32BE(field === null ? -1 : Buffer.byteLength(field));
+      parts.push(length, Buffer.from(field ?? ""));
+    }
+    return Buffer.concat(parts);
+  };
+  const trailer = Buffer.from([0xff, 0xff]);
+  const copied = async (columns: ColumnExecution[], ...data: Buffer[]): Promise<Buffer> => {
+    const copy = new BinaryMask(mask(...columns));
+    const parts: Buffer[] = [];
+    for (const part of data) {
+      const bytes = message(part);
+      const out = (await copy.take(bytes, 0, bytes.length)).bytes;
+      for (let at = 0; at < out.length; at += 1 + out.readUInt32BE(at + 1)) {
+        parts.push(out.subarray(at + 5, at + 1 + out.readUInt32BE(at + 1)));
+      }
+    }
+    copy.finish();
+    return Buffer.concat(parts);
+  };
+  const data = Buffer.concat([header, row("1", "secret", null), row(null, "", "open"), trailer]);
+  const expected = Buffer.concat([header, row("1", "<secret>", null), row(null, "<>", "****"), trailer]);
+
+  test("fields are masked, whatever the cut", async () => {
+    for (let cut = 0; cut <= data.length; cut++) {
+      expect(await copied([pass, echo, stars], data.subarray(0, cut), data.subarray(cut))).toEqual(expected);
+    }
+  });
+
+  test.each<[string, Buffer, string]>([
+    ["another number of columns", Buffer.concat([header, row("a")]), "1 columns, expected 3"],
+    ["no signature", Buffer.concat([Buffer.alloc(40)]), "without its signature"],
+    ["no trailer", data.subarray(0, -2), "without its trailer"],
+    ["more behind the trailer", Buffer.concat([data, row("a")]), "behind its trailer"],
+    ["a field of no length", Buffer.concat([header, Buffer.from([0, 3, 0xff, 0xff, 0xff, 0xfe])]), "no length"],
+    ["flags", Buffer.concat([header.subarray(0, 11), Buffer.from([0, 1, 0, 0, 0, 0, 0, 0])]), "flags"],
+  ])("%s is not shown", async (_name, bytes, why) => {
+    await expect(copied([pass, stars, pass], bytes)).rejects.toThrow(why);
+  });
 });
 
 test("a line that does not fit, or does not end, is not shown", async () => {

@@ -58,7 +58,7 @@ beforeAll(async () => {
             scrubText: hides && touches,
             asOf,
             staleSchema: false,
-            disagreement: "",
+            disagreement: result.columns.some(({ name }) => name === "odd") ? "They differ." : "",
           };
         },
         cells: async (_, __, cells) => ({
@@ -79,7 +79,11 @@ beforeEach(() => {
   // Everybody has e-mails hidden but the dba.
   gateway.decide = ({ session, command }) => {
     const text = command?.text ?? "";
-    const verbs = /^copy.*to/i.test(text) ? ["copy-to"] : /^copy/i.test(text) ? ["copy-from"] : ["select"];
+    const verbs = /^(\/\*.*\*\/ )?copy.*to/i.test(text)
+      ? ["copy-to"]
+      : /^copy/i.test(text)
+        ? ["copy-from"]
+        : ["select"];
     const plainCopy = /^COPY (people|plain) TO/i.exec(text)?.[1];
     return {
       hiddenClasses: session.principal?.name === "dba" ? [] : ["email"],
@@ -89,6 +93,7 @@ beforeEach(() => {
         relations: text.includes("people") ? [{ schema: "public", name: "people", oid: people }] : [],
         transferColumns:
           plainCopy === "people" ? ["id", "email", "note"] : plainCopy === undefined ? [] : ["id", "word"],
+        lineage: text.includes("followed") ? [{ statement: 0 }] : [],
         statementCount: 1,
         hasWhere: true,
       }),
@@ -361,8 +366,9 @@ describe("COPY TO STDOUT", () => {
   });
 
   test.each([
-    "COPY people TO STDOUT (FORMAT binary)",
     "COPY (SELECT email FROM people) TO STDOUT",
+    "/* followed */ COPY (SELECT email FROM nowhere, people) TO STDOUT",
+    "/* followed */ COPY (SELECT email AS odd FROM people) TO STDOUT",
     "COPY people TO STDOUT (FORMAT csv, FORCE_QUOTE *)",
   ])("%s is refused before it runs", async (sql) => {
     const client = await login();
@@ -371,6 +377,39 @@ describe("COPY TO STDOUT", () => {
     expect(reportsOf(answer)[0]).toMatchObject({ C: "42501", M: expect.stringContaining("SELECT") });
     expect(postgres.log()).not.toContain(sql);
     client.end();
+  });
+
+  test.each([
+    ["text", "", "1\t<16>\t\\N\t[redacted]\n"],
+    ["csv", "(FORMAT csv, HEADER)", "id,scanned,up,n\n1,<16>,,[redacted]\n"],
+  ])("of a query that was followed, as %s, is masked column by column", async (_, options, expected) => {
+    const client = await login();
+    const query =
+      "SELECT id, email AS scanned, length(email)::bigint AS up, count(*) || ')' AS n FROM people WHERE id = 1";
+    const answer = await client.query(`/* followed */ COPY (${query} GROUP BY 1, 2) TO STDOUT ${options}`);
+    expect(tagsOf(answer)).toEqual(["COPY 1"]);
+    expect(copied(client)).toBe(expected);
+    client.end();
+    const records = await gateway.recordsUntil((all) =>
+      all.some((r) => r.kind === "sessionClosed" && r.header.sessionId),
+    );
+    expect(JSON.stringify(records.filter((r) => r.kind === "frameToClient"))).not.toContain(SECRET);
+  });
+
+  test.each([
+    ["a table", "COPY people TO STDOUT (FORMAT binary)", 3],
+    ["a query", "/* followed */ COPY (SELECT id, email, note FROM people) TO STDOUT WITH BINARY", 3],
+  ])("of %s, binary, is masked field by field", async (_, sql, rows) => {
+    const client = await login();
+    expect(tagsOf(await client.query(sql))).toEqual([`COPY ${rows}`]);
+    const data = Buffer.concat(client.said.flatMap((m) => (m.type === "d" ? [m.body] : [])));
+    client.end();
+    expect(data.subarray(0, 19).toString("latin1")).toBe("PGCOPY\n\u00ff\r\n\0\0\0\0\0\0\0\0\0");
+    // int32 `1` and the mask in one row of three fields
+    expect(data.subarray(19, 29).toString("hex")).toBe("00030000000400000001");
+    expect(data.toString("latin1", 29, 43)).toBe("\0\0\0\u000a[redacted]");
+    expect(data.includes(SECRET)).toBe(false);
+    expect(data.subarray(-2)).toEqual(Buffer.from([0xff, 0xff]));
   });
 
   test("of what hides nothing passes in every format", async () => {

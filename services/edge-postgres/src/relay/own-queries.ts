@@ -1,5 +1,6 @@
 import { randomBytes } from "node:crypto";
 import { serialize } from "pg-protocol";
+import type { FieldDescription } from "../wire/backend.ts";
 import type { OwnQuestion, Question } from "./command.ts";
 
 /**
@@ -27,6 +28,7 @@ export class OwnQueries {
   ask(sql: string, cycle: number, sync: boolean, done: (rows: Rows | undefined) => void): OwnMessages {
     const own: OwnQuestion = {
       rows: [],
+      fields: [],
       failed: false,
       finish: () => done(own.failed ? undefined : own.rows),
     };
@@ -52,6 +54,41 @@ export class OwnQueries {
       serialize.bind({ portal: this.#name, statement: this.#name }),
       serialize.execute({ portal: this.#name, rows: 0 }),
       this.#closePortal,
+      this.#closeStatement,
+      sync ? serialize.sync() : serialize.flush(),
+    ]);
+    return { bytes, questions };
+  }
+
+  /**
+   * What a query returns, column by column, without running it: as `ask`. `done` gets undefined when the target refused, and
+   * nothing for what returns no rows.
+   */
+  describe(
+    sql: string,
+    cycle: number,
+    sync: boolean,
+    done: (fields: readonly FieldDescription[] | undefined) => void,
+  ): OwnMessages {
+    const own: OwnQuestion = {
+      rows: [],
+      fields: [],
+      failed: false,
+      finish: () => done(own.failed ? undefined : own.fields),
+    };
+    const question = (reply: Question["reply"], last = false): Question => ({
+      reply,
+      cycle,
+      command: undefined,
+      own,
+      last,
+    });
+    const questions = [question("close"), question("parse"), question("describe-statement"), question("close", !sync)];
+    if (sync) questions.push(question("sync", true));
+    const bytes = Buffer.concat([
+      this.#closeStatement,
+      serialize.parse({ name: this.#name, text: sql }),
+      serialize.describe({ type: "S", name: this.#name }),
       this.#closeStatement,
       sync ? serialize.sync() : serialize.flush(),
     ]);

@@ -1,7 +1,11 @@
-import type { Edge, EdgeSession, KnownVerdict } from "@sallyport/edge";
+import type { Edge, EdgeSession, KnownVerdict, ResultMask, ResultShape } from "@sallyport/edge";
+import type { FieldDescription } from "../wire/backend.ts";
+import { BinaryMask } from "./copy-binary.ts";
+import type { CopyMask } from "./copy-fields.ts";
+import { LinesMask } from "./copy-lines.ts";
+import { type CopyFormat, copyFormatOf } from "./copy-options.ts";
+import { copyQueryOf } from "./copy-query.ts";
 import type { Rows } from "./own-queries.ts";
-import { CopyMask } from "./copy-mask.ts";
-import { copyFormatOf } from "./copy-options.ts";
 import type { SessionState } from "./session-state.ts";
 
 /** How a COPY TO STDOUT goes to a principal from whom something is hidden. `refused`: a sentence for people. */
@@ -15,44 +19,65 @@ export interface CopyQuestion {
   readonly text: string;
   /** A query of the gateway's own on the session's connection. */
   query(sql: string): Promise<Rows | undefined>;
+  /** What a query returns, asked of the session's connection; undefined: the target refused. */
+  describe(sql: string): Promise<readonly FieldDescription[] | undefined>;
 }
 
+type Columns = ResultShape["columns"];
+
 const WAY_OUT = "Use a SELECT instead: its columns are masked one by one.";
+const anything = { name: "copy", tableOid: 0, columnNumber: 0, typeOid: 25, binary: false };
 
 /** Rejects with AppError when masking cannot be reached. */
 export async function planCopy(question: CopyQuestion): Promise<CopyPlan> {
   const { edge, session, state, verdict, text } = question;
-  const { facts } = verdict;
   const shape = { verdict, schemaTouched: state.schemaTouched };
   // As if it were one expression over everything that the command touches: nothing hidden in it, then nothing in the data.
-  const anything = { name: "copy", tableOid: 0, columnNumber: 0, typeOid: 25, binary: false };
   const whole = await edge.maskFor(session, { ...shape, columns: [anything] });
   if (whole.passesAll) return { kind: "pass" };
 
-  if (facts.transferColumns.length === 0) {
-    return refused("COPY of a query that touches hidden data is not possible.");
-  }
+  const source = copyQueryOf(text);
   const format = copyFormatOf(text);
-  if (format === undefined) {
-    return refused("COPY of hidden data is possible in the formats text and csv with plain options only.");
+  if (format === undefined) return refused("COPY of hidden data is possible with plain options only.");
+  const binary = format.format === "binary";
+  if (source === undefined) {
+    const columns = await tableColumns(question, binary);
+    if (typeof columns === "string") return refused(columns);
+    return planned(await edge.maskFor(session, { ...shape, columns }), format);
   }
-  const oids = new Set(facts.relations.map((relation) => relation.oid));
-  const [oid] = oids;
-  if (oids.size !== 1 || oid === undefined || oid === 0) {
-    return refused("COPY of hidden data needs a table that the gateway knows. Name it with its schema.");
+  if (!verdict.facts.lineage.some(({ statement, unknown }) => statement === 0 && unknown === "")) {
+    return refused("COPY of a query that touches hidden data is not possible when the query cannot be followed.");
   }
-  const numbers = await columnNumbers(question, oid);
-  const columns = facts.transferColumns.map((name) => {
-    const found = numbers.get(name);
-    return found === undefined
-      ? anything
-      : { name, tableOid: oid, columnNumber: found.number, typeOid: found.typeOid, binary: false };
-  });
-  const mask = await edge.maskFor(session, { ...shape, columns });
-  return { kind: "mask", mask: new CopyMask(mask, format) };
+  const fields = await question.describe(source.query);
+  if (fields === undefined) return refused("The target does not say what the query of this COPY returns.");
+  const columns = fields.map((field) => ({ ...field, binary }));
+  return planned(await edge.maskFor(session, { ...shape, columns, statement: 0 }), format);
+}
+
+function planned(mask: ResultMask, format: CopyFormat): CopyPlan {
+  if (mask.disagreement !== "") return refused(mask.disagreement);
+  if (mask.passesAll) return { kind: "pass" };
+  return { kind: "mask", mask: format.format === "binary" ? new BinaryMask(mask) : new LinesMask(mask, format) };
 }
 
 const refused = (message: string): CopyPlan => ({ kind: "refused", message: `${message} ${WAY_OUT}` });
+
+/** Of a table, in the order in which they are copied; or why that is not known. */
+async function tableColumns(question: CopyQuestion, binary: boolean): Promise<Columns | string> {
+  const { facts } = question.verdict;
+  if (facts.transferColumns.length === 0) return "COPY of what the gateway does not know is not possible.";
+  const oids = new Set(facts.relations.map((relation) => relation.oid));
+  const [oid] = oids;
+  if (oids.size !== 1 || oid === undefined || oid === 0) {
+    return "COPY of hidden data needs a table that the gateway knows. Name it with its schema.";
+  }
+  const numbers = await columnNumbers(question, oid);
+  return facts.transferColumns.map((name) => {
+    const found = numbers.get(name);
+    if (found === undefined) return { ...anything, binary };
+    return { name, tableOid: oid, columnNumber: found.number, typeOid: found.typeOid, binary };
+  });
+}
 
 async function columnNumbers(
   question: CopyQuestion,

@@ -75,6 +75,7 @@ export class Relay {
     this.#cancelling = new Cancelling(
       () => parts.cancelAtTarget(),
       () => (this.#ending ? 0 : this.#running()),
+      () => this.#answered(),
     );
     const frontend = new FrontendState();
     const outbox = new TargetOutbox(parts.target.socket, this.#backend, () => this.#goOn());
@@ -91,6 +92,7 @@ export class Relay {
       own: this.#own,
       needs: {
         observe: () => parts.observe(),
+        cancelling: () => this.#cancelling.busy,
         more: () => {
           if (parts.client.isPaused()) parts.client.resume();
         },

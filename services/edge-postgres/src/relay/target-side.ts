@@ -23,6 +23,7 @@ import type { BackendEffect, BackendState } from "./backend-state.ts";
 import { type Command, type Question, unanswered } from "./command.ts";
 import { maskRows, type MaskedRows } from "./masked-rows.ts";
 import { Outgoing } from "./outgoing.ts";
+import { endOf, headersOf, isTrailer, limitReached, passing } from "./row-limit.ts";
 import type { Portal, Prepared } from "./prepared.ts";
 import { mayReport, scrubNotification, scrubReport } from "./scrub.ts";
 import type { SessionState } from "./session-state.ts";
@@ -108,7 +109,10 @@ export class TargetSide {
         if (this.#splitter.next() === "more") {
           this.#flush();
           const chunk = this.#chunks.shift();
-          if (chunk === undefined) break;
+          if (chunk === undefined) {
+            if (this.#withheld.any && this.#withheld.runsOn(this.#parts.backend.head)) this.#parts.news.enough();
+            break;
+          }
           this.#splitter.push(chunk);
           continue;
         }
@@ -217,8 +221,12 @@ export class TargetSide {
   /** What was handed out goes to the client as it is. */
   #pass(command: Command | undefined, columns?: ResultMask["classes"]): void {
     if (this.#silent) return this.#flush();
-    const { bytes, start, end } = this.#splitter;
-    this.#outgoing.pass(bytes, start, end, command?.no ?? 0, columns);
+    this.#passUpTo(this.#splitter.end, command, columns);
+  }
+
+  #passUpTo(end: number, command: Command | undefined, columns?: ResultMask["classes"]): void {
+    const { bytes, start } = this.#splitter;
+    if (end > start) this.#outgoing.pass(bytes, start, end, command?.no ?? 0, columns);
   }
 
   #flush(): void {
@@ -236,6 +244,9 @@ export class TargetSide {
         question.own?.rows.push(cellsOf(bytes, at + 5, next));
         at = next;
       }
+    }
+    if (effect === "row-description" && question.own !== undefined) {
+      question.own.fields = decodeRowDescription(bytes, start + 5, end);
     }
     if (effect === "ready") this.#parts.state.ready(decodeReadyForQuery(bytes, start + 5, end));
     if (question.last === true) question.own?.finish();
@@ -312,15 +323,33 @@ export class TargetSide {
 
   #rows(question: Question): Step {
     const command = question.command as Command;
-    const { bytes, start, end, count } = this.#splitter;
+    const { bytes, begins, end, count } = this.#splitter;
+    if (command.result === undefined && command.guarded) throw new WireFault("rows that were not described");
+    const passes = passing(command, count);
+    command.rows += passes;
+    if (passes === count) return this.#showRows(command, end);
+    return this.#cutOff(question, command, this.#showRows(command, endOf(bytes, begins, passes)));
+  }
+
+  /** The rows at hand, up to `end`. */
+  #showRows(command: Command, end: number): Step {
+    const { bytes, start } = this.#splitter;
     const mask = command.result;
-    if (mask === undefined && command.guarded) throw new WireFault("rows that were not described");
-    command.rows += count;
-    if (mask === undefined || mask.passesAll) return this.#pass(command, this.#untold(command));
+    if (mask === undefined || mask.passesAll) return this.#passUpTo(end, command, this.#untold(command));
     this.#flush();
+    if (end === start) return;
     const masked = maskRows(mask, bytes, start, end);
     if (masked instanceof Promise) return masked.then((rows) => this.#releaseMasked(command, rows));
     this.#releaseMasked(command, masked);
+  }
+
+  /** A limit of rows is reached: what may pass is shown (`shown`), the rest is not. */
+  #cutOff(question: Question, command: Command, shown: Step): Step {
+    const cut = (): void => {
+      const { meter, verdict, totalRows, rows } = command;
+      if (meter !== undefined) this.#withhold(question, command, limitReached(meter, verdict, totalRows + rows));
+    };
+    return shown instanceof Promise ? shown.then(cut) : cut();
   }
 
   /** The classes of a result whose description the client did not see go with its first rows. */
@@ -350,6 +379,7 @@ export class TargetSide {
     command.tag = type === Backend.commandComplete ? decodeCommandComplete(bytes, start + 5, end) : "";
     this.#pass(command);
     this.#resultEnds(command);
+    command.meter?.nextResult();
     // A simple query may have further results; a portal has this one, in however many parts.
     if (question.reply === "query") {
       command.wholeTold = false;
@@ -423,12 +453,12 @@ export class TargetSide {
     const { cause, reason, sqlstate, detail, hint, policyIds } = refusal;
     this.#flush();
     this.#resultEnds(command);
-    const rows = command.totalRows;
+    const rows = command.totalRows + command.rows;
     session.gate.resultRefused({ command: command.no, cause, reason, rows, policyIds: [...policyIds] });
     const report = encodeReport({ severity: "ERROR", sqlstate, message: reason, detail, hint });
     this.#outgoing.release(command.no, report);
     command.error = sqlstate;
-    this.#withheld.begin(question);
+    this.#withheld.begin(question, cause === ResultRefused_Cause.CAUSE_ROW_LIMIT);
     if (question.reply !== "query") news.withheld(question.cycle);
   }
 
@@ -590,11 +620,12 @@ export class TargetSide {
 
   #copyOut(question: Question): void {
     const command = question.command as Command;
+    command.headers = headersOf(command);
     if (command.guarded && command.copy === undefined) throw new WireFault("COPY data that cannot be masked");
     if (command.copy !== undefined && command.copy !== "pass") {
       const { bytes, start, end } = this.#splitter;
       const { columnFormats, binary } = decodeCopyResponse(bytes, start + 5, end);
-      if (binary || columnFormats.length !== command.copy.mask.columns.length) {
+      if (binary !== command.copy.binary || columnFormats.length !== command.copy.mask.columns.length) {
         throw new WireFault("COPY data of another shape than was planned");
       }
       command.result = command.copy.mask;
@@ -606,14 +637,26 @@ export class TargetSide {
 
   #copyData(question: Question): Step {
     const command = question.command as Command;
-    const { bytes, start, end, count } = this.#splitter;
-    if (!command.guarded || command.copy === "pass") {
+    const { bytes, begins, end, count } = this.#splitter;
+    if (command.guarded && command.copy === undefined) throw new WireFault("COPY data that cannot be masked");
+    const passes = passing(command, count);
+    if (passes === count) return this.#showCopyData(command, end, count);
+    const until = endOf(bytes, begins, passes);
+    if (isTrailer(bytes, until, end)) return this.#showCopyData(command, end, passes);
+    return this.#cutOff(question, command, this.#showCopyData(command, until, passes));
+  }
+
+  /** The data at hand, up to `end`: so many messages. */
+  #showCopyData(command: Command, end: number, count: number): Step {
+    const { copy } = command;
+    if (!command.guarded || copy === "pass" || copy === undefined) {
       command.rows += count;
-      return this.#pass(command);
+      return this.#passUpTo(end, command);
     }
-    if (command.copy === undefined) throw new WireFault("COPY data that cannot be masked");
     this.#flush();
-    return command.copy.take(bytes, start, end).then((lines) => {
+    const { bytes, start } = this.#splitter;
+    if (end === start) return;
+    return copy.take(bytes, start, end).then((lines) => {
       command.rows += lines.rows;
       this.#releaseMasked(command, lines);
     });

@@ -1,3 +1,4 @@
+import type { KnownVerdict } from "@sallyport/edge";
 import { serialize } from "pg-protocol";
 import type { BackendState } from "./backend-state.ts";
 import type { Question } from "./command.ts";
@@ -12,6 +13,8 @@ export interface TurnParts {
   readonly frontend: FrontendState;
   readonly backend: BackendState<Question>;
   readonly outbox: TargetOutbox;
+  /** A cancel request to the target is under way: it would end whatever runs there when it arrives. */
+  cancelling(): boolean;
   /** Takes the next message. */
   resume(): void;
   /** The session ends with this. */
@@ -28,6 +31,8 @@ export class Turn {
   ended = false;
   /** Extended-protocol messages were sent since the last Sync. */
   unsynced = false;
+  /** What was sent last may be cancelled for its rows: nothing is sent behind it that the request could meet. */
+  alone = false;
   readonly #parts: TurnParts;
   #onSettled: (() => void) | undefined;
   #urged = false;
@@ -39,7 +44,13 @@ export class Turn {
   /** The target has answered everything, or takes COPY data. */
   get settled(): boolean {
     const { outbox, backend, frontend } = this.#parts;
-    return (outbox.empty && backend.waiting === 0) || frontend.phase === "copy-in";
+    if (frontend.phase === "copy-in") return true;
+    return outbox.empty && backend.waiting === 0 && !this.#parts.cancelling();
+  }
+
+  /** A command that has rows goes to the target. */
+  sent({ limits }: KnownVerdict): void {
+    if (limits.length > 0) this.alone = true;
   }
 
   /** Looks at the message at hand again once everything is answered. */

@@ -25,12 +25,15 @@ export class Withheld {
   /** bytes of rows that were not shown */
   #bytes = 0;
   #cancelled = false;
+  #atOnce = false;
 
   get any(): boolean {
     return this.#query !== undefined || this.#cycle >= 0;
   }
 
-  begin(question: Question): void {
+  /** `cancel`: the target is to stop, however little of it is left. */
+  begin(question: Question, cancel: boolean): void {
+    this.#atOnce = cancel;
     if (question.reply === "query") this.#query = question;
     else this.#cycle = question.cycle;
     this.#bytes = 0;
@@ -49,6 +52,13 @@ export class Withheld {
   ready(question: Question): void {
     if (question === this.#query) this.#query = undefined;
     else if (question.cycle === this.#cycle) this.#cycle = -1;
+  }
+
+  /** All that has come so far was looked at, and `head` is answered next. True, once: it had better stop. */
+  runsOn(head: Question | undefined): boolean {
+    if (!this.#atOnce || this.#cancelled || !this.covers(head)) return false;
+    this.#cancelled = true;
+    return true;
   }
 
   /** Rows were not shown. True, once: there are so many that the target had better stop. */

@@ -38,6 +38,8 @@ export class MessageSplitter {
   bytes: Buffer = NOTHING;
   start = 0;
   end = 0;
+  /** Where the first message that begins in what was handed out does; before it lies the rest of a flowing one. */
+  begins = 0;
   /** Messages that begin in what was handed out: 0 for the continuation of a flowing one. */
   count = 0;
   /** The stretch ends where a message ends. */
@@ -109,6 +111,7 @@ export class MessageSplitter {
     this.bytes = bytes;
     this.start = start;
     this.end = end;
+    this.begins = start;
     this.count = count;
     this.whole = true;
     return "message";
@@ -150,7 +153,10 @@ export class MessageSplitter {
     }
     this.#at += this.#flowing;
     this.#flowing = 0;
-    return this.#handOutRun(this.type, from, 0, true);
+    const begins = this.#at;
+    this.#handOutRun(this.type, from, 0, true);
+    this.begins = begins;
+    return "message";
   }
 
   #beginCarry(available: number, total: number): Next {
