@@ -14,6 +14,9 @@ test.each([
   ["token", "bogus"],
   ["plan"],
   ["deny", "ap_1"],
+  ["request", "orders", "--for", "1h"],
+  ["request", "orders", "--reason", "ticket 7"],
+  ["break-glass", "orders"],
   ["completion", "tcsh"],
 ])("wrong use is ours to end: %s", async (...args) => {
   vi.spyOn(process.stderr, "write").mockReturnValue(true);

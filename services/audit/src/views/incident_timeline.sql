@@ -32,8 +32,10 @@ SELECT at, session_id, principal, actors, connection, what, detail, command, ref
         concat(if(e.relation = '', '(expression)', e.relation), '.', e.column, ' (', e.class, ') ', if(e.transform IN ('pass', ''), 'clear', 'masked'), ' in ', toString(e.rows), ' rows'), e.command, ''
     FROM storage.exposure_facts AS e FINAL WHERE e.class != ''
     UNION ALL
-    SELECT f.at, d.session_id, multiIf(f.kind = 'approval-requested', d.principal.id, d.approver != '', d.approver, f.cause), arrayMap(a -> a.1, d.principal.actors), d.connection, replaceAll(toString(f.kind), '-', ' '),
-        multiIf(f.kind = 'approval-requested', concat(REVEAL[JSONExtractString(f.sensitive, 'text') ELSE d.normalized], ' held for ', arrayStringConcat(arrayDistinct(arrayMap(h -> h.1, d.holds)), ', ')),
+    SELECT f.at, d.session_id, multiIf(f.kind IN ('approval-requested', 'break-glass-used'), d.principal.id, d.by != '', d.by, d.approver != '', d.approver, f.cause), arrayMap(a -> a.1, d.principal.actors), if(d.connection = '', d.window.connection, d.connection), replaceAll(toString(f.kind), '-', ' '),
+        multiIf(f.kind = 'break-glass-used' OR f.kind = 'approval-requested' AND d.window.seconds > 0,
+                concat(if(f.kind = 'break-glass-used', 'lifted ', 'access held by '), arrayStringConcat(arrayMap(h -> h.2, d.holds), ', '), ' for ', toString(d.window.seconds), ' s: ', d.reason),
+            f.kind = 'approval-requested', concat(REVEAL[JSONExtractString(f.sensitive, 'text') ELSE d.normalized], ' held for ', arrayStringConcat(arrayDistinct(arrayMap(h -> h.1, d.holds)), ', ')),
             f.kind = 'configuration-applied', arrayStringConcat(d.changes, '; '),
             f.kind = 'token-issued', concat(d.kind, ' token ', d.label, ' for ', d.principal_id),
             f.kind IN ('gap-found', 'chain-broken', 'batch-refused', 'message-unreadable'), f.data,
@@ -41,7 +43,7 @@ SELECT at, session_id, principal, actors, connection, what, detail, command, ref
         d.command, if(d.approval_id != '', d.approval_id, d.token_id)
     FROM
     (
-        SELECT at, kind, cause, data, sensitive, JSONExtract(data, 'Tuple(session_id String, principal Tuple(id String, actors Array(Tuple(id String))), connection String, approver String, normalized String, holds Array(Tuple(group String)),
+        SELECT at, kind, cause, data, sensitive, JSONExtract(data, 'Tuple(session_id String, principal Tuple(id String, actors Array(Tuple(id String))), connection String, approver String, by String, window Tuple(connection String, seconds UInt32), normalized String, holds Array(Tuple(group String, policy_id String)),
             changes Array(String), kind String, label String, principal_id String, approval_id String, token_id String, reason String, command UInt64)') AS d
         FROM storage.event_facts FINAL
         WHERE kind NOT IN ('audit-queried', 'session-replayed', 'session-lost', 'principal-seen', 'schema-observed')
