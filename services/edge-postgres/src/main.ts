@@ -8,6 +8,7 @@ import { eraseLiterals } from "./relay/literals.ts";
 import { reachTarget } from "./target/dial-and-login.ts";
 import { dialDirectly } from "./target/dial.ts";
 import { schemaObserver } from "./target/schema-observer.ts";
+import { observesWhenAsked } from "./target/observes-when-asked.ts";
 import { frontendTable } from "./wire/message-table.ts";
 import { GATEWAY_VERSION, OBSERVER } from "./version.ts";
 
@@ -34,6 +35,7 @@ const edge = await openEdge({
   nats: await runtime.connectNats(),
   links: observer.links,
   literals: eraseLiterals,
+  onEvent: observesWhenAsked(openedLinks.catalog, observer, log),
   limits: {
     sessions: config.limits.sessions,
     handshakes: config.limits.handshakes,

@@ -2,6 +2,7 @@
 import type { Meter, Tracer } from "@opentelemetry/api";
 import type { NatsConnection } from "@nats-io/transport-node";
 import type { ErrorCode, Logger } from "@sallyport/runtime";
+import type { Event } from "@sallyport/proto/event";
 import { frames, framesStream, inboxPrefix } from "@sallyport/proto/subjects";
 import { cancelControl, type CancelControl } from "./cancel-control.ts";
 import { type CountsBus, natsCounts } from "./counts/counts-bus.ts";
@@ -60,6 +61,8 @@ export interface EdgeOptions {
   log: Logger;
   /** default: the EVENTS stream */
   events?: EventSource;
+  /** told of events of identity and catalog, each after the edge has taken it in; must not throw */
+  onEvent?: (event: Event) => void;
   /** default: the COUNTS stream */
   counts?: CountsBus;
   literals?: LiteralLexer;
@@ -118,7 +121,8 @@ export async function openEdge(options: EdgeOptions): Promise<Edge> {
     else log.info({ lane: number }, "the bus goes on");
   });
   const registry = new Registry();
-  const leases = await Leases.open(options.events ?? followEventStream(nats, log), registry);
+  const events = options.events ?? followEventStream(nats, log);
+  const leases = await Leases.open(options.onEvent ? overheard(events, options.onEvent) : events, registry);
   const counts = await HourCounts.open(edge, options.counts ?? natsCounts(nats, log), log);
   const telemetry = new EdgeTelemetry(options, options.protocol, lane, () => registry.size);
   const place: EdgePlace = { options, limits, links: options.links, lane, leases, counts, registry, telemetry, log };
@@ -174,5 +178,15 @@ export async function openEdge(options: EdgeOptions): Promise<Edge> {
       lane.close();
       await Promise.all([counts.stop(), leases.stop()]);
     },
+  };
+}
+
+function overheard(source: EventSource, listen: (event: Event) => void): EventSource {
+  return {
+    follow: (onEvent) =>
+      source.follow((event, seq) => {
+        onEvent(event, seq);
+        listen(event);
+      }),
   };
 }
