@@ -121,6 +121,7 @@ function commandValues({ protocol, facts, settings }: CommandInput): Values {
     defines: facts.defines,
     user_code: facts.userCode,
     unknown: facts.relations.some((relation) => relation.kind === "unknown"),
+    probes: facts.probedClasses,
   };
 }
 

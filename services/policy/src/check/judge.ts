@@ -190,6 +190,8 @@ export class Judge {
         searchPath: command.searchPath.length === 0 ? undefined : command.searchPath,
         schemaTouched: command.schemaTouched,
         named: command.named,
+        temporary: command.temporary,
+        hidden: ground.hidden.classes,
         lookup: (text) => texts.get(text),
       });
       if (resolved.kind === "resolved") return this.#resolved(request, ground, command, resolved, outline);

@@ -3,7 +3,7 @@
  * texts (prepared statements, views) it asks `lookup` for, and names what is missing.
  */
 
-import type { NamedStatement as NamedStatementMessage } from "@sallyport/proto/verdict";
+import type { ColumnFlow, NamedStatement as NamedStatementMessage } from "@sallyport/proto/verdict";
 import { Access, CommandFacts, ExecutedStatement, NamedStatement_Kind, RelationFact } from "@sallyport/proto/verdict";
 import { ColumnUses } from "../schema/column-uses.ts";
 import type { Lookup, SchemaIndex } from "../schema/schema-index.ts";
@@ -11,6 +11,8 @@ import { BUILTIN_FUNCTIONS, BUILTIN_TYPES, CATALOG_RELATIONS } from "../sql/buil
 import { isTemporarySchema } from "../sql/catalogs.ts";
 import type { Action, FunctionUse, NamedUse, Outline, RelationRef } from "../sql/outline.ts";
 import { isRefused } from "../sql/outline.ts";
+import { lineageFacts } from "./lineage-facts.ts";
+import type { LineageFacts } from "./lineage-facts.ts";
 import type { Candidate, NameScope } from "./resolve-names.ts";
 import { candidates } from "./resolve-names.ts";
 import type { Target, Touch } from "./touched.ts";
@@ -19,7 +21,10 @@ import { databaseTarget, functionTarget, schemaTarget } from "./touched.ts";
 export interface ResolveInput extends NameScope {
   /** prepared statements and cursors of the session */
   named: readonly NamedStatementMessage[];
-  /** every class that may be in the database, for what is unknown */
+  /** what is known of the session's temporary relations */
+  temporary: readonly ColumnFlow[];
+  /** classes that the principal may not see */
+  hidden: readonly string[];
   lookup: Lookup;
 }
 
@@ -77,6 +82,7 @@ class Resolving {
   #defines = false;
   #sessionEffect = false;
   #usesNamed = false;
+  #lineage: LineageFacts | undefined;
   readonly #executes = new Map<string, ExecutedStatement>();
 
   constructor(input: ResolveInput) {
@@ -87,10 +93,8 @@ class Resolving {
     const several = outline.statementCount > 1;
     // Whatever may move the search path in front of a name makes the path unknown for the whole text.
     const moved = several && (outline.movesSearchPath || outline.opaque || outline.sessionEffect);
-    const scope: NameScope = {
-      ...this.#input,
-      searchPath: moved || nested.pathUnknown ? undefined : this.#input.searchPath,
-    };
+    const scope = { ...this.#input, searchPath: moved || nested.pathUnknown ? undefined : this.#input.searchPath };
+    if (nested.nesting === 0) this.#lineage = lineageFacts(outline, scope, this.missing);
     if (!nested.plan) for (const verb of outline.verbs) this.#verbs.add(verb);
     for (const name of outline.settings) this.#settings.add(name);
     this.#opaque ||= outline.opaque;
@@ -241,7 +245,9 @@ class Resolving {
       fingerprint: outline.fingerprint,
       transferColumns: this.#transferColumns(outline),
       executes: [...this.#executes.values()],
+      ...this.#lineage,
     });
+    if (this.missing.size > 0) return { kind: "missing", texts: [...this.missing] };
     return { kind: "resolved", facts, touches, settings: [...this.#settings].toSorted(), usesNamed: this.#usesNamed };
   }
 
@@ -309,10 +315,17 @@ class Resolving {
           access,
           columns: columns.has("*") ? ["*"] : [...columns].toSorted(),
           kind: candidate.kind,
+          reads: [...this.#readsOf(candidate)],
         }),
       );
     }
     return facts;
+  }
+
+  #readsOf({ relation }: Candidate): readonly number[] {
+    const { index, lookup } = this.#input;
+    if (relation === undefined || index === undefined || relation.viewDefinition === "") return [];
+    return index.readsOf(relation, lookup, this.missing);
   }
 
   /** COPY leaves generated columns out unless they are named. */

@@ -5,7 +5,7 @@ import { catalogKind, inCatalog, isTemporarySchema } from "../sql/catalogs.ts";
 import type { JsonObject } from "../sql/parser.ts";
 import { text } from "../sql/tree.ts";
 import { NOTHING, UNOBSERVED_ORIGIN, eitherShape, join, rowOf } from "./flow.ts";
-import type { Column, Flow, Shape } from "./flow.ts";
+import type { Flow, Shape } from "./flow.ts";
 import type { Run } from "./run.ts";
 import type { Env, Item, Open } from "./scope.ts";
 import { openTo } from "./scope.ts";

@@ -45,6 +45,8 @@ export interface TextLineage {
   statements: StatementLineage[];
   probes: Probe[];
   flows: ColumnFlow[];
+  /** something could not be walked: there may be more probes and flows */
+  incomplete: boolean;
   /** texts that `syntax` did not know yet: what depends on them is unknown here */
   missing: string[];
 }
@@ -58,13 +60,14 @@ export function lineageOf(statements: readonly RawStatement[], input: LineageInp
   const temporary = temporaryRelations(input.temporary);
   const probes = new Set<number>();
   const missing = new Set<string>();
-  const found: TextLineage = { statements: [], probes: [], flows: [], missing: [] };
+  const found: TextLineage = { statements: [], probes: [], flows: [], incomplete: false, missing: [] };
   for (const [statement, { stmt }] of statements.entries()) {
     const names: Names = { index, database, searchPath, stale: schemaTouched || statement > definesFrom, temporary };
     const run = new Run(names, input.syntax, walkers);
     found.statements.push(described(statement, resultIn(stmt, run, input), index));
     for (const key of run.probes) probes.add(key);
     for (const text of run.missing) missing.add(text);
+    found.incomplete ||= run.incomplete;
     for (const written of run.written) found.flows.push(columnFlow(written, index));
   }
   found.probes = baseColumns(probes, index).map((column) => ({ column }));
@@ -78,6 +81,7 @@ function resultIn(stmt: JsonObject, run: Run, input: LineageInput): Result {
   try {
     return resultOf(inner.type, inner.node, { env: TOP, run, named: input.named, nesting: 0 });
   } catch (error) {
+    run.incomplete = true;
     // A stack that overflows, or a shape of the tree that nothing here has foreseen.
     const why = error instanceof RangeError ? "it nests too deeply to be followed" : "it could not be followed";
     return { kind: "rows", shape: unknownShape(why) };

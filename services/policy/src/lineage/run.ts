@@ -50,6 +50,8 @@ export class Run {
   unrecognised = "";
   /** a temporary relation has been named */
   usesTemporary = false;
+  /** it was too much: there may be more probes, and more that is written */
+  incomplete = false;
   readonly names: Names;
   readonly syntax: Syntax;
   readonly #walkers: Walkers;
@@ -74,6 +76,7 @@ export class Run {
     this.written.push(...part.written);
     if (part.unrecognised !== "") this.note(part.unrecognised);
     this.usesTemporary ||= part.usesTemporary;
+    this.incomplete ||= part.incomplete;
   }
 
   query(type: string, node: JsonObject, env: Env): Shape {
@@ -96,8 +99,10 @@ export class Run {
   }
 
   #enter(): string | undefined {
-    if (++this.#depth > MAX_DEPTH) return TOO_DEEP;
-    return ++this.#steps > MAX_STEPS ? TOO_LARGE : undefined;
+    const tooDeep = ++this.#depth > MAX_DEPTH;
+    if (!tooDeep && ++this.#steps <= MAX_STEPS) return undefined;
+    this.incomplete = true;
+    return tooDeep ? TOO_DEEP : TOO_LARGE;
   }
 
   /** Results depend on it without showing it. */

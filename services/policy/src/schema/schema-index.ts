@@ -27,6 +27,7 @@ export class SchemaIndex {
   readonly #types: ReadonlySet<string>;
   readonly #classes: ColumnClasses;
   readonly #views = new Map<number, Reach>();
+  readonly #reads = new Map<number, readonly number[]>();
 
   constructor(schema: Schema, classes: ColumnClasses) {
     this.#classes = classes;
@@ -109,6 +110,50 @@ export class SchemaIndex {
       userCode ||= view.userCode;
     }
     return { classes, userCode };
+  }
+
+  /** Tables that a view's definition names, through other views too, with their heirs: sorted oids. */
+  readsOf(view: Relation, lookup: Lookup, missing: Set<string>): readonly number[] {
+    const kept = this.#reads.get(view.oid);
+    if (kept !== undefined) return kept;
+    const tables = new Set<number>();
+    const seen = new Set<number>([view.oid]);
+    const pending = [view];
+    const before = missing.size;
+    for (let next = pending.pop(); next !== undefined; next = pending.pop()) {
+      const understanding = lookup(next.viewDefinition);
+      if (understanding === undefined) missing.add(next.viewDefinition);
+      if (understanding === undefined || isRefused(understanding)) continue;
+      for (const { name, schema } of understanding.relations) {
+        for (const source of this.named(name, schema)) {
+          if (seen.has(source.oid)) continue;
+          seen.add(source.oid);
+          if (source.viewDefinition !== "") pending.push(source);
+          else for (const table of [source, ...this.heirs(source)]) tables.add(table.oid);
+        }
+      }
+    }
+    const reads = [...tables].toSorted((a, b) => a - b);
+    if (missing.size === before) this.#reads.set(view.oid, reads);
+    return reads;
+  }
+
+  /** Classes of a column of a table, of its heirs' and its parents' columns of that name: a partition is part of its table. */
+  familyClasses(relation: Relation, number: number): ReadonlySet<string> {
+    const name = relation.columns.find((column) => column.number === number)?.name;
+    const classes = new Set<string>();
+    if (name === undefined) return classes;
+    const seen = new Set<number>();
+    const pending = [relation.oid];
+    for (let oid = pending.pop(); oid !== undefined; oid = pending.pop()) {
+      const one = this.#byOid.get(oid);
+      if (one === undefined || seen.has(oid)) continue;
+      seen.add(oid);
+      pending.push(...one.parents);
+      this.#own(one, [name], classes);
+    }
+    for (const heir of this.heirs(relation)) this.#own(heir, [name], classes);
+    return classes;
   }
 
   #own(relation: Relation, columns: readonly string[], into: Set<string>): void {

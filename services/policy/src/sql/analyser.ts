@@ -33,6 +33,9 @@ export const DEFAULTS: AnalyserOptions = {
 
 /** A text of its own makes an entry about this much heavier than its characters. */
 const ENTRY_CHARACTERS = 512;
+/** A tree is about this much heavier than its text; that of a large text is without its constants. */
+const TREE_CHARACTERS = 8;
+const LARGEST_TREE = 65_536;
 
 export class Analyser {
   readonly #options: AnalyserOptions;
@@ -94,8 +97,10 @@ export class Analyser {
 
 function weigh(text: string, understanding: Understanding): number {
   if ("refused" in understanding) return text.length + ENTRY_CHARACTERS;
-  const { relations, columns, functions, erasable, named } = understanding;
+  const { relations, columns, functions, erasable, named, tree } = understanding;
   const inner = named.reduce((sum, n) => sum + n.text.length, 0);
   const entries = relations.length + columns.length + functions.length;
-  return text.length + understanding.normalized.length + inner + entries * 64 + erasable.length * 8 + ENTRY_CHARACTERS;
+  const trees = tree === undefined ? 0 : TREE_CHARACTERS * Math.min(text.length, LARGEST_TREE);
+  const own = text.length + understanding.normalized.length + inner + entries * 64 + erasable.length * 8;
+  return own + trees + ENTRY_CHARACTERS;
 }

@@ -3,6 +3,8 @@
  * Depends on the text alone, so it may be kept by text. Plain data: it crosses from a worker thread.
  */
 
+import type { RawStatement } from "./parser.ts";
+
 /** A business action (see architecture, "Policy"). */
 export type Action = "connect" | "read" | "write" | "define" | "administer" | "transfer" | "opaque" | "tunnel";
 
@@ -99,6 +101,8 @@ export interface Outline {
   fingerprint: string;
   /** byte offsets of literals that are compared in WHERE */
   erasable: number[];
+  /** the syntax tree, for lineage; of a large text, without its long lists of constants; undefined: too large even so */
+  tree: RawStatement[] | undefined;
 }
 
 /** A text that was not understood. `message` is for the person who sent it. */

@@ -6,6 +6,7 @@
 import type { ScanToken } from "libpg-query";
 import { BeyondLimits, LIMITS } from "./collector.ts";
 import type { Collector } from "./collector.ts";
+import { compact } from "./compact.ts";
 import { erasable } from "./literals.ts";
 import { normalize } from "./normalize.ts";
 import type { Outline, Understanding } from "./outline.ts";
@@ -16,6 +17,8 @@ import { walk } from "./walk.ts";
 
 export type Attempt = Understanding | "too-large" | "exhausted";
 
+/** Tokens above which a tree is kept without its constants. */
+const LARGE_TREE = 500;
 const ERASING = new Set(["SelectStmt", "InsertStmt", "UpdateStmt", "DeleteStmt", "MergeStmt"]);
 
 export function understand(text: string, maxTokens: number): Attempt {
@@ -51,6 +54,7 @@ function outline(text: string, statements: RawStatement[], tokens: ScanToken[], 
     normalized: normalize(tokens),
     fingerprint: statements.length === 0 ? "" : fingerprint(text),
     erasable: root !== undefined && ERASING.has(root) ? erasable(tokens, collected.compared) : [],
+    tree: tokens.length > LARGE_TREE ? compact(statements) : statements,
   };
 }
 

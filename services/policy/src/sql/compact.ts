@@ -1,0 +1,68 @@
+/**
+ * A tree without its long lists of constants: a statement with 50,000 of them is large only by what carries nothing. For
+ * trees that cross from a worker thread, and are kept.
+ */
+
+import type { Json, JsonObject, RawStatement } from "./parser.ts";
+
+/** Objects of a tree beyond which it is not worth carrying. */
+const MAX_NODES = 100_000;
+
+/** undefined: it is too large even so. Lists where the place of a value tells where it goes are left as they are. */
+export function compact(statements: readonly RawStatement[]): RawStatement[] | undefined {
+  const budget = { nodes: MAX_NODES };
+  try {
+    return statements.map(({ stmt, start, length }) => ({ stmt: copy(stmt, budget) as JsonObject, start, length }));
+  } catch (error) {
+    if (error instanceof TooLarge || error instanceof RangeError) return undefined;
+    throw error;
+  }
+}
+
+class TooLarge extends Error {}
+
+/** `whole`: the lists right below keep their length. */
+function copy(value: Json, budget: { nodes: number }, whole = false): Json {
+  if (typeof value !== "object" || value === null) return value;
+  if (--budget.nodes < 0) throw new TooLarge();
+  if (Array.isArray(value)) return value.map((item) => copy(item, budget));
+  const copied: JsonObject = {};
+  for (const [key, inner] of Object.entries(value)) {
+    if (key === "location") continue;
+    if (!Array.isArray(inner)) copied[key] = copy(inner, budget);
+    else if (key === "valuesLists") copied[key] = rows(inner).map((row) => copyRow(row, budget));
+    else copied[key] = copy(whole ? inner : shortened(key, inner), budget);
+  }
+  return copied;
+}
+
+/** The first row tells how many columns there are. */
+const rows = (list: Json[]): Json[] => list.filter((row, i) => i === 0 || !isConstantRow(row));
+
+function copyRow(row: Json, budget: { nodes: number }): Json {
+  const list = typeof row === "object" && row !== null && !Array.isArray(row) ? row["List"] : undefined;
+  return list === undefined ? copy(row, budget) : { List: copy(list, budget, true) };
+}
+
+const isConstant = (value: Json): boolean =>
+  typeof value === "object" && value !== null && !Array.isArray(value) && value["A_Const"] !== undefined;
+
+function shortened(key: string, list: Json[]): Json[] {
+  if (list.length < 3) return list;
+  // `x IN (1, 2, …)`, `ARRAY[1, 2, …]`
+  if (key === "elements") return firstConstantOnly(list);
+  if (key === "items" && list.every(isConstant)) return list.slice(0, 1);
+  return list;
+}
+
+function firstConstantOnly(list: Json[]): Json[] {
+  const first = list.findIndex(isConstant);
+  return list.filter((item, i) => i === first || !isConstant(item));
+}
+
+function isConstantRow(row: Json): boolean {
+  if (typeof row !== "object" || row === null || Array.isArray(row)) return false;
+  const list = row["List"];
+  const items = typeof list === "object" && list !== null && !Array.isArray(list) ? list["items"] : undefined;
+  return Array.isArray(items) && items.every(isConstant);
+}
