@@ -1,5 +1,6 @@
 import type { Edge, EdgeSession } from "@sallyport/edge";
 import type { Parameter } from "@sallyport/proto/record";
+import type { CommandFacts } from "@sallyport/proto/verdict";
 import { serialize } from "pg-protocol";
 import {
   decodeBind,
@@ -408,8 +409,9 @@ export class ClientSide {
     const { outbox, frontend } = this.#parts;
     const { command, name } = portal;
     const { cycle } = frontend;
-    // What it returns is asked for right before it runs: an older description may be of something else.
-    if (command.guarded && described !== portal) {
+    // What it returns is asked for right before it runs: an older description may be of something else. Where nothing is hidden
+    // from the principal, it may be from those who read the log.
+    if (described !== portal && (command.guarded || mayShow(command.verdict.facts))) {
       const describe = serialize.describe({ type: "P", name });
       const question = { reply: "describe-portal", cycle, command, portal, swallow: true } as const;
       outbox.pass(describe, 0, describe.length, cycle, question);
@@ -441,3 +443,10 @@ export class ClientSide {
     });
   }
 }
+
+/** Its result may hold something that is stored. */
+const mayShow = ({ lineage }: CommandFacts): boolean =>
+  lineage.some(
+    ({ unknown, outputs }) =>
+      unknown !== "" || outputs.some(({ sources, unknown: why }) => sources.length > 0 || why !== ""),
+  );

@@ -65,6 +65,7 @@ const mask = (...columns: ColumnExecution[]): ResultMask => ({
   staleSchema: false,
   disagreement: "",
   whole: [],
+  everyColumn: [],
   remote: async (_, cells) => cells.map((c) => Buffer.from(`<${c.toString()}>`)),
 });
 

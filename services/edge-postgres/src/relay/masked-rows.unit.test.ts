@@ -71,6 +71,7 @@ const mask = (...columns: ColumnExecution[]): ResultMask => ({
   staleSchema: false,
   disagreement: "",
   whole: [],
+  everyColumn: [],
   remote: async (column, cells) => {
     asked.push([column, cells.map(String)]);
     return cells.map((c) => (String(c) === "same" ? c : Buffer.from(`#${c.length}`)));

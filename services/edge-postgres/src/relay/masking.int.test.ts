@@ -93,7 +93,7 @@ beforeEach(() => {
         relations: text.includes("people") ? [{ schema: "public", name: "people", oid: people }] : [],
         transferColumns:
           plainCopy === "people" ? ["id", "email", "note"] : plainCopy === undefined ? [] : ["id", "word"],
-        lineage: text.includes("followed") ? [{ statement: 0 }] : [],
+        lineage: text.includes("followed") ? [{ statement: 0, outputs: [{ sources: [{ number: 2 }] }] }] : [],
         statementCount: 1,
         hasWhere: true,
       }),
@@ -168,6 +168,30 @@ describe("rows", () => {
     expect(typesOf(answer)).toBe("12DDDCZ");
     expect(rowsOf(answer)[0]).toEqual(["1", "[redacted]"]);
     client.end();
+  });
+
+  test("of a portal that somebody who sees everything did not describe: later readers of the log are told its classes", async () => {
+    const client = await login("dba");
+    const read = (text: string): void => client.send(parse(text), serialize.bind({}), serialize.execute({}), sync);
+    read("SELECT id, email FROM people /* followed */");
+    expect(typesOf(await client.until("Z"))).toBe("12DDDCZ");
+    // Nothing that is stored is in it: nobody asks.
+    read("SELECT 1 AS one");
+    expect(typesOf(await client.until("Z"))).toBe("12DCZ");
+    client.end();
+    const records = await gateway.recordsUntil(
+      (all) => all.findLast((r) => r.kind === "sessionClosed")?.header.principalId === "user:dba",
+    );
+    const session = records.findLast((r) => r.kind === "sessionClosed")?.header.sessionId;
+    const told = records.filter(
+      (r) => r.kind === "frameToClient" && r.header.sessionId === session && r.fact.columns.length > 0,
+    );
+    expect(told.map((r) => r.fact.columns)).toMatchObject([
+      [
+        { index: 0, name: "id", class: "" },
+        { index: 1, name: "email", class: "email", transform: "pass" },
+      ],
+    ]);
   });
 
   test("of a portal in parts, binary, and in a pipeline with another", async () => {

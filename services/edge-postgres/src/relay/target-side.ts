@@ -291,11 +291,10 @@ export class TargetSide {
       return this.#withhold(question, command, disagreed(mask.disagreement));
     }
     command.result = mask;
-    command.columnsTold = mask.classes.length === 0;
+    command.columnsTold = !swallow;
     if (mask.staleSchema) this.#parts.state.mustObserve();
     if (swallow) return this.#flush();
-    if (command.columnsTold) return this.#pass(command);
-    command.columnsTold = true;
+    if (mask.classes.length === 0) return this.#pass(command);
     this.#pass(command, mask.classes);
   }
 
@@ -356,7 +355,7 @@ export class TargetSide {
   #untold(command: Command): ResultMask["classes"] | undefined {
     if (command.columnsTold || command.result === undefined) return undefined;
     command.columnsTold = true;
-    return command.result.classes;
+    return command.result.everyColumn;
   }
 
   #releaseMasked(command: Command, rows: Pick<MaskedRows, "bytes" | "maskedCells">): void {

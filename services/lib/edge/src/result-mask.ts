@@ -15,6 +15,8 @@ export interface ResultMask {
   readonly columns: readonly ColumnExecution[];
   /** columns of a class, for the first `release` of the result and for `masked`; the same array each time */
   readonly classes: readonly ColumnClass[];
+  /** as `classes`, with those of no class: for a result whose description the client does not get */
+  readonly everyColumn: readonly ColumnClass[];
   /** errors and notices keep only SQLSTATE and class */
   readonly scrubText: boolean;
   /** an origin is not in the observed schema: observe again */
@@ -99,6 +101,7 @@ class PlannedMask implements ResultMask {
   private readonly request: PlanResult;
   private readonly actions: readonly ColumnPlan_Action[];
   private readonly newest: () => number;
+  private every: readonly ColumnClass[] | undefined;
 
   constructor(masking: MaskingLink, request: PlanResult, plan: MaskPlan, newest: () => number) {
     this.masking = masking;
@@ -118,6 +121,14 @@ class PlannedMask implements ResultMask {
         ? [(request.columns[index] as ResultColumn).name]
         : [],
     );
+  }
+
+  get everyColumn(): readonly ColumnClass[] {
+    if (this.every === undefined) {
+      const known = new Map(this.classes.map((column) => [column.index, column]));
+      this.every = this.request.columns.map(({ name }, index) => known.get(index) ?? plainColumn(index, name));
+    }
+    return this.every;
   }
 
   async remote(column: number, cells: readonly Buffer[]): Promise<readonly Buffer[]> {
@@ -170,6 +181,16 @@ function actionsOf(request: PlanResult, plan: MaskPlan): ColumnPlan_Action[] {
   }
   return plan.columns.map((column) => column.action);
 }
+
+const plainColumn = (index: number, name: string): ColumnClass => ({
+  index,
+  name,
+  class: "",
+  transform: "pass",
+  tableOid: 0,
+  columnNumber: 0,
+  relation: "",
+});
 
 function classesOf(request: PlanResult, plan: MaskPlan): ColumnClass[] {
   const classes: ColumnClass[] = [];
