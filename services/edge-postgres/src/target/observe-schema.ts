@@ -55,16 +55,25 @@ const INHERITANCE = `SELECT i.inhrelid, i.inhparent FROM pg_catalog.pg_inherits 
     JOIN pg_catalog.pg_class c ON c.oid = i.inhrelid JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
   WHERE ${KINDS} AND ${OF_USERS} ORDER BY i.inhrelid, i.inhseqno`;
 
-/** A generated column depends on the columns of its expression: recorded on the column, or on its default (by version). */
-const GENERATED = `SELECT DISTINCT a.attrelid, a.attnum, d.refobjsubid
-  FROM pg_catalog.pg_attribute a
-    JOIN pg_catalog.pg_class c ON c.oid = a.attrelid JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
-    LEFT JOIN pg_catalog.pg_attrdef ad ON ad.adrelid = a.attrelid AND ad.adnum = a.attnum
-    JOIN pg_catalog.pg_depend d ON d.refclassid = 'pg_catalog.pg_class'::pg_catalog.regclass
-      AND d.refobjid = a.attrelid AND d.refobjsubid > 0 AND d.refobjsubid <> a.attnum
-      AND ((d.classid = 'pg_catalog.pg_attrdef'::pg_catalog.regclass AND d.objid = ad.oid)
-        OR (d.classid = 'pg_catalog.pg_class'::pg_catalog.regclass AND d.objid = a.attrelid AND d.objsubid = a.attnum))
-  WHERE a.attgenerated <> '' AND ${OF_USERS} ORDER BY 1, 2, 3`;
+const OF_ITS_RELATION =
+  "d.refclassid = 'pg_catalog.pg_class'::pg_catalog.regclass AND d.refobjid = g.attrelid " +
+  "AND d.refobjsubid > 0 AND d.refobjsubid <> g.attnum";
+/**
+ * A generated column depends on the columns of its expression: recorded on the column, or on its default (by version). The
+ * few generated columns come first: without that, a table of 1,600 columns with defaults took the server seconds.
+ */
+const GENERATED = `WITH generated AS MATERIALIZED (
+    SELECT a.attrelid, a.attnum, ad.oid AS definition
+    FROM pg_catalog.pg_attribute a
+      JOIN pg_catalog.pg_class c ON c.oid = a.attrelid JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
+      LEFT JOIN pg_catalog.pg_attrdef ad ON ad.adrelid = a.attrelid AND ad.adnum = a.attnum
+    WHERE a.attgenerated <> '' AND ${OF_USERS})
+  SELECT g.attrelid, g.attnum, d.refobjsubid FROM generated g JOIN pg_catalog.pg_depend d
+      ON d.classid = 'pg_catalog.pg_attrdef'::pg_catalog.regclass AND d.objid = g.definition
+    WHERE ${OF_ITS_RELATION}
+  UNION SELECT g.attrelid, g.attnum, d.refobjsubid FROM generated g JOIN pg_catalog.pg_depend d
+      ON d.classid = 'pg_catalog.pg_class'::pg_catalog.regclass AND d.objid = g.attrelid AND d.objsubid = g.attnum
+    WHERE ${OF_ITS_RELATION} ORDER BY 1, 2, 3`;
 
 const FUNCTIONS = `SELECT DISTINCT n.nspname || '.' || p.proname FROM pg_catalog.pg_proc p
   JOIN pg_catalog.pg_namespace n ON n.oid = p.pronamespace WHERE ${OF_USERS} ORDER BY 1`;
