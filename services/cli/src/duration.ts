@@ -4,8 +4,9 @@ const UNITS: Readonly<Record<string, number>> = { s: 1, m: 60, h: 3600, d: 86_40
 
 /** 5400 → `90m`: as it is written on the command line. */
 export function durationOf(seconds: number): string {
-  const unit = (["d", "h", "m"] as const).find((one) => seconds > 0 && seconds % UNITS[one]! === 0) ?? "s";
-  return `${seconds / UNITS[unit]!}${unit}`;
+  const [unit, length] =
+    Object.entries(UNITS).findLast(([, one]) => seconds > 0 && seconds % one === 0) ?? (["s", 1] as const);
+  return `${seconds / length}${unit}`;
 }
 
 /** `90d`, `8h`, `30m` or `45s`. A number alone is refused: who writes 5 may mean days. Returns seconds. */

@@ -63,7 +63,9 @@ function hintOf(deny: Deny): string {
 }
 
 /** NoticeResponse: it waits for people. */
-export function heldNotice(held: Held): Buffer {
+export function heldNotice(held: Held, statementTimeoutMs = 0): Buffer {
+  const late = statementTimeoutMs > 0 && Date.now() + statementTimeoutMs < held.expiresAtMs;
+  const timeout = late ? ` The session's statement_timeout ends the wait after ${statementTimeoutMs} ms.` : "";
   const until = new Date(held.expiresAtMs).toISOString().slice(11, 19);
   const who = held.hold.holds.map((h) => (h.quorum > 1 ? `${h.quorum} of group ${h.group}` : `group ${h.group}`));
   const reasons = held.hold.holds.map((h) => h.message).filter((m) => m !== "");
@@ -72,7 +74,7 @@ export function heldNotice(held: Held): Buffer {
     sqlstate: "01000",
     message: `This command waits for approval by ${who.join(" and ")} until ${until} UTC (approval ${held.approvalId}).`,
     detail: reasons.length === 0 ? undefined : [...new Set(reasons)].join(" "),
-    hint: "It runs once approved. Cancel it (Ctrl-C) to withdraw the request.",
+    hint: `It runs once approved. Cancel it (Ctrl-C) to withdraw the request.${timeout}`,
   });
 }
 

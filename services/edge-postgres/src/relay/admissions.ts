@@ -1,5 +1,6 @@
 import type { AdmissionUnit, Decision, Deny, Edge, EdgeSession, Forward, Hold, KnownVerdict } from "@sallyport/edge";
 import { CommandCompleted_Status as Status } from "@sallyport/proto/record";
+import { AppError } from "@sallyport/runtime";
 import { serialize } from "pg-protocol";
 import { denialOf, heldNotice, sqlstateOf } from "../deny.ts";
 import { encodeReport, READY } from "../wire/encode.ts";
@@ -51,6 +52,14 @@ export interface Pending {
 }
 
 const SYNC = serialize.sync();
+/** setTimeout's longest */
+const LONGEST_MS = 2 ** 31 - 1;
+/** In the server's words, which clients know. */
+const TIMED_OUT = new AppError(
+  "deadline",
+  "edge-postgres.held",
+  "canceling statement due to statement timeout (it waited for approval)",
+);
 const NOTHING = Buffer.alloc(0);
 
 const sync = (cycle: number): Question => ({ reply: "sync", cycle, command: undefined });
@@ -304,18 +313,26 @@ export class Admissions {
   #awaitAnswer(decision: Hold, then: (answer: Forward | Deny) => void): void {
     const cancel = new AbortController();
     this.#held = cancel;
-    this.#turn.wait(this.#awaitPeople(decision, cancel.signal), (answer) => {
+    this.#turn.wait(this.#awaitPeople(decision, cancel), (answer) => {
       this.#held = undefined;
       then(answer);
     });
   }
 
-  async #awaitPeople(decision: Hold, cancelled: AbortSignal): Promise<Forward | Deny> {
+  async #awaitPeople(decision: Hold, cancel: AbortController): Promise<Forward | Deny> {
     const { gate } = this.#parts.session;
     const held = await gate.hold(decision);
     if (held.outcome === "deny") return held;
-    gate.release(decision.command, heldNotice(held));
-    return gate.awaitGrant(held, cancelled);
+    // The target never sees what waits, so its statement_timeout is kept here: who set it does not want to wait longer.
+    const { statementTimeoutMs } = this.#parts.state;
+    gate.release(decision.command, heldNotice(held, statementTimeoutMs));
+    if (statementTimeoutMs === 0) return gate.awaitGrant(held, cancel.signal);
+    const timer = setTimeout(() => cancel.abort(TIMED_OUT), Math.min(statementTimeoutMs, LONGEST_MS));
+    try {
+      return await gate.awaitGrant(held, cancel.signal);
+    } finally {
+      clearTimeout(timer);
+    }
   }
 
   // ---- refusals

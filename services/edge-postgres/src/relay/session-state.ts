@@ -10,7 +10,8 @@ import type { TransactionStatus } from "../wire/backend.ts";
  */
 export const STATE_QUERY =
   "SELECT pg_catalog.array_to_json(pg_catalog.current_schemas(true)), current_user, " +
-  "pg_catalog.current_setting('standard_conforming_strings'), pg_catalog.current_setting('client_encoding')";
+  "pg_catalog.current_setting('standard_conforming_strings'), pg_catalog.current_setting('client_encoding'), " +
+  "pg_catalog.current_setting('statement_timeout')";
 
 const MAX_NAMED = 256;
 const MAX_NAMED_BYTES = 1024 * 1024;
@@ -38,6 +39,8 @@ export class SessionState {
   stale = false;
   /** the target's schema must be observed before the next decision */
   unobserved = false;
+  /** how long the session's statements may take; 0: as long as they do, or it is not known */
+  statementTimeoutMs = 0;
   /** rises with everything that a decision depends on: one that was taken before may be out of date */
   changes = 0;
 
@@ -118,6 +121,7 @@ export class SessionState {
     this.#role = row?.[1] ?? "";
     // In a failed transaction nothing can be asked; what the server has reported of these two still counts (section 54.2.7).
     if (row === undefined) return;
+    this.statementTimeoutMs = millisecondsOf(row[4] ?? "0");
     this.#settings = {
       standard_conforming_strings: row[2] ?? "",
       client_encoding: row[3] ?? "",
@@ -217,6 +221,14 @@ export class SessionState {
     this.#named = all;
     this.#changed();
   }
+}
+
+const UNITS: Readonly<Record<string, number>> = { ms: 1, s: 1_000, min: 60_000, h: 3_600_000, d: 86_400_000 };
+
+/** A duration as the server shows it: `0`, `1500ms`, `90s`, `1min`. */
+function millisecondsOf(text: string): number {
+  const [, digits, unit] = /^(\d{1,10})(ms|s|min|h|d)?$/.exec(text) ?? [];
+  return digits === undefined ? 0 : Number(digits) * (UNITS[unit ?? "ms"] ?? 1);
 }
 
 function schemasOf(json: string | null | undefined): string[] {

@@ -73,8 +73,9 @@ export interface Gate {
   hold(decision: Hold): Promise<Held | Deny>;
 
   /**
-   * Waits until people have answered, uses the grant and decides again with it. `signal`: the client cancelled. A `Forward`
-   * must still be admitted, a `Deny` recorded with `deny`.
+   * Waits until people have answered, uses the grant and decides again with it. `signal`: the client cancelled, or, with an
+   * AppError `deadline` as its reason, waits no longer; its message is the denial's. A `Forward` must still be admitted, a
+   * `Deny` recorded with `deny`.
    */
   awaitGrant(held: Held, signal?: AbortSignal): Promise<Forward | Deny>;
 

@@ -76,6 +76,10 @@ const always = (): boolean => true;
 const CHANGED = "The rules changed while this command was on its way: run it again.";
 const CANCELLED = "The command was cancelled while it waited for approval.";
 
+/** The sentence of a wait that the session's own settings have ended; undefined: the client did. */
+const lateness = (signal: AbortSignal | undefined): string | undefined =>
+  signal?.reason instanceof AppError && signal.reason.code === "deadline" ? signal.reason.message : undefined;
+
 interface Admission {
   decision: GateForward;
   readonly answer: (outcome: Decision) => void;
@@ -370,6 +374,8 @@ export class SessionGate implements Gate {
       ...this.decisions.refuse(ticket, kind, DenyReason.DENY_REASON_NOT_APPROVED, message, approvalId),
       verdict,
     });
+    const late = lateness(signal);
+    const gaveUp = (): Deny => refused("cancelled", lateness(signal) ?? CANCELLED);
     switch (answered.answer) {
       case "denied": {
         const why = answered.reason === "" ? "" : `: ${answered.reason}`;
@@ -378,11 +384,11 @@ export class SessionGate implements Gate {
       case "expired":
         return refused("not-approved", "Nobody approved this command in time.");
       case "cancelled": {
-        const cause = session.signal.aborted ? "session ended" : "cancelled by the client";
+        const cause = session.signal.aborted ? "session ended" : late === undefined ? "cancelled by the client" : late;
         links.approval.withdraw(approvalId, cause).catch((err: unknown) => {
           log.warn({ err, approval: approvalId }, "cannot withdraw a request");
         });
-        return refused("cancelled", CANCELLED);
+        return gaveUp();
       }
       case "granted":
         break;
@@ -391,9 +397,9 @@ export class SessionGate implements Gate {
       const use = (): Promise<UseResponse> =>
         links.approval.use({ approvalId, sessionId: session.id, command: ticket.command, digest });
       const used = await (ticket.trace === undefined ? use() : ticket.trace.during(use));
-      if (cancelled.aborted) return refused("cancelled", CANCELLED);
+      if (cancelled.aborted) return gaveUp();
       const decision = await this.decisions.ask(ticket, { approvalId, digest, asOf: used.asOf });
-      if (cancelled.aborted) return refused("cancelled", CANCELLED);
+      if (cancelled.aborted) return gaveUp();
       // a hold cannot come back: with a grant it is a denial
       return decision.outcome === "hold" ? refused("not-approved", decision.verdict.message) : decision;
     } catch (error) {
