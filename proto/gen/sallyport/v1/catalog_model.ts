@@ -235,10 +235,12 @@ export interface Column {
 
 /** A column that holds, or will hold, what was in others. */
 export interface ColumnCopy {
+  /** empty: any */
   schema: string;
   relation: string;
   /** 0: not created yet; the name counts */
   relationOid: number;
+  /** `*`: any */
   column: string;
   sourceOid: number;
   /** attnum */

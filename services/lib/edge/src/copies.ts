@@ -6,8 +6,10 @@ import type { KnownVerdict } from "./outcome.ts";
 export function copiesOf({ facts, hiddenClasses }: KnownVerdict): ColumnCopy[] {
   const copies: ColumnCopy[] = [];
   for (const flow of facts.flows) {
-    if (flow.temporary || flow.column === "") continue;
-    const { schema, relation, relationOid, column } = flow;
+    if (flow.temporary) continue;
+    const { schema, relation, relationOid } = flow;
+    // which column it goes to is not known
+    const column = flow.column === "" ? "*" : flow.column;
     const to = { schema, relation, relationOid, column };
     for (const source of flow.sources) {
       if (source.relationOid === 0 || source.number <= 0) continue;

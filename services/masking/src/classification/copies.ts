@@ -31,22 +31,25 @@ export class Copies {
   /** All that is known, after a look at what is there now. */
   in(schema: Schema): Iterable<Copy> {
     for (const relation of schema.relations) {
-      const named = this.#byName.get(nameKey(relation.schema, relation.name)) ?? [];
-      const numbered = this.#byOid.get(relation.oid) ?? [];
-      for (const record of [...named, ...numbered]) {
-        const column = relation.columns.find((one) => one.name === record.column);
-        if (column === undefined) continue;
-        const from =
-          record.sourceOid === 0
-            ? { class: record.class }
-            : { source: { oid: record.sourceOid, column: record.sourceNumber }, exact: record.exact };
-        const copy: Copy = { to: { oid: relation.oid, column: column.number }, from };
-        this.#found.set(JSON.stringify(copy), copy);
+      const records = [
+        ...(this.#byName.get(nameKey(relation.schema, relation.name)) ?? []),
+        ...(this.#byName.get(nameKey("", relation.name)) ?? []),
+        ...(this.#byOid.get(relation.oid) ?? []),
+      ];
+      for (const record of records) {
+        for (const { name, number } of relation.columns) {
+          if (name !== record.column && record.column !== "*") continue;
+          const copy: Copy = { to: { oid: relation.oid, column: number }, from: sourceOf(record) };
+          this.#found.set(JSON.stringify(copy), copy);
+        }
       }
     }
     return this.#found.values();
   }
 }
+
+const sourceOf = ({ sourceOid, sourceNumber, exact, class: name }: ColumnCopy): Copy["from"] =>
+  sourceOid === 0 ? { class: name } : { source: { oid: sourceOid, column: sourceNumber }, exact };
 
 const nameKey = (schema: string, relation: string): string => JSON.stringify([schema, relation]);
 

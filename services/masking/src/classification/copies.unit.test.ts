@@ -52,6 +52,15 @@ test("a copy of a copy, told in any order, and a table that is created after it 
   expect(classesOf(bindings, 3, 1)).toEqual(["email direct"]);
 });
 
+test("where it went is not known: any column, in any schema", () => {
+  const bindings = new DatabaseBindings();
+  bindings.copies.record([copyTo("report", { schema: "", column: "*" })]);
+  bindings.bind(schemaOf(PEOPLE, REPORT, { ...REPORT, oid: 3, schema: "other" }, { ...REPORT, oid: 4, name: "no" }), [
+    EMAIL,
+  ]);
+  expect([2, 3, 4].map((oid) => classesOf(bindings, oid, 1))).toEqual([["email direct"], ["email direct"], []]);
+});
+
 test("renaming the copy loses nothing, not even for a rule that comes later", () => {
   const bindings = new DatabaseBindings();
   bindings.copies.record([copyTo("report")]);

@@ -8,6 +8,7 @@ import type { TextLineage } from "../lineage/lineage.ts";
 import type { Lookup, SchemaIndex } from "../schema/schema-index.ts";
 import { isRefused } from "../sql/outline.ts";
 import type { Outline } from "../sql/outline.ts";
+import { classifiedFlows } from "./classified-flows.ts";
 import type { NameScope } from "./resolve-names.ts";
 
 export interface LineageScope extends NameScope {
@@ -45,8 +46,9 @@ export function lineageFacts(outline: Outline, scope: LineageScope, missing: Set
     },
   });
   for (const text of lineage.missing) missing.add(text);
-  if (hidden.length === 0) return { ...NONE, flows: lineage.flows };
-  const { statements, probes, flows } = lineage;
+  const flows = classifiedFlows(lineage.flows, index);
+  if (hidden.length === 0) return { ...NONE, flows };
+  const { statements, probes } = lineage;
   // Too many to be listed are still of all their classes.
   return {
     lineage: statements,

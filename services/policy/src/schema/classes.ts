@@ -82,15 +82,19 @@ export class ColumnClasses {
   #findCopies(relations: readonly Relation[]): void {
     if (this.#copies.size === 0) return;
     for (const relation of relations) {
-      const named = this.#copies.get(JSON.stringify([relation.schema, relation.name])) ?? [];
-      const numbered = this.#copies.get(String(relation.oid)) ?? [];
-      for (const copy of [...named, ...numbered]) {
-        const column = relation.columns.find((one) => one.name === copy.column);
-        if (column === undefined) continue;
-        const id = `${relation.oid}.${column.number}`;
-        const known = this.#copied.get(id);
-        if (known === undefined) this.#copied.set(id, new Set([copy]));
-        else known.add(copy);
+      const records = [
+        ...(this.#copies.get(JSON.stringify([relation.schema, relation.name])) ?? []),
+        ...(this.#copies.get(JSON.stringify(["", relation.name])) ?? []),
+        ...(this.#copies.get(String(relation.oid)) ?? []),
+      ];
+      for (const copy of records) {
+        for (const column of relation.columns) {
+          if (column.name !== copy.column && copy.column !== "*") continue;
+          const id = `${relation.oid}.${column.number}`;
+          const known = this.#copied.get(id);
+          if (known === undefined) this.#copied.set(id, new Set([copy]));
+          else known.add(copy);
+        }
       }
     }
   }

@@ -46,6 +46,12 @@ test("a copy has its source's classes, whether it is there already or created la
   expect(classesOf(schemas, "renamed")).toEqual(["email"]);
 });
 
+test("where it went is not known: any column, in any schema", () => {
+  const schemas = observed(PEOPLE, REPORT);
+  schemas.copied("c", "d", [{ ...COPY, schema: "", column: "*" }]);
+  expect(classesOf(schemas, "report")).toEqual(["email"]);
+});
+
 test("what could be of a class is of it while a rule for that class is in force", () => {
   const schemas = observed(PEOPLE, REPORT);
   schemas.copied("c", "d", [{ ...COPY, sourceOid: 0, sourceNumber: 0, class: "email" }]);

@@ -112,7 +112,10 @@ export class SchemaIndex {
     return { classes, userCode };
   }
 
-  /** Tables that a view's definition names, through other views too, with their heirs: sorted oids. */
+  /**
+   * Tables that a view's definition names, through other views too, with their heirs: sorted oids. 0 is among them when it may
+   * read more: a definition that is not understood, or a relation that was not observed.
+   */
   readsOf(view: Relation, lookup: Lookup, missing: Set<string>): readonly number[] {
     const kept = this.#reads.get(view.oid);
     if (kept !== undefined) return kept;
@@ -123,9 +126,14 @@ export class SchemaIndex {
     for (let next = pending.pop(); next !== undefined; next = pending.pop()) {
       const understanding = lookup(next.viewDefinition);
       if (understanding === undefined) missing.add(next.viewDefinition);
-      if (understanding === undefined || isRefused(understanding)) continue;
+      if (understanding === undefined || isRefused(understanding)) {
+        tables.add(0);
+        continue;
+      }
       for (const { name, schema } of understanding.relations) {
-        for (const source of this.named(name, schema)) {
+        const found = this.named(name, schema);
+        if (found.length === 0 && !maybeCatalog(schema)) tables.add(0);
+        for (const source of found) {
           if (seen.has(source.oid)) continue;
           seen.add(source.oid);
           if (source.viewDefinition !== "") pending.push(source);
@@ -202,8 +210,7 @@ export class SchemaIndex {
         userCode ||= inner.userCode;
       }
       // Catalogs aside, a view reads only what the schema knows, or it is not the schema that was observed.
-      const ownCatalog = ref.schema === "pg_catalog" || ref.schema === "information_schema" || ref.schema === undefined;
-      if (found.length === 0 && !ownCatalog) for (const name of this.#allClasses()) classes.add(name);
+      if (found.length === 0 && !maybeCatalog(ref.schema)) for (const name of this.#allClasses()) classes.add(name);
     }
     return { classes, userCode };
   }
@@ -212,6 +219,10 @@ export class SchemaIndex {
     return this.#classes.all();
   }
 }
+
+/** Of a definition as the server writes it: a name without a schema is its own, or that of a common table expression. */
+const maybeCatalog = (schema: string | undefined): boolean =>
+  schema === undefined || schema === "pg_catalog" || schema === "information_schema";
 
 /** `schema.name` → every part that may be the name, as either may hold a dot. */
 function lastWords(qualifiedNames: readonly string[]): ReadonlySet<string> {
