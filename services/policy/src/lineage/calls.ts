@@ -42,10 +42,24 @@ function result(node: JsonObject, args: readonly Flow[], env: Env, run: Run): Fl
       run.probe(flow);
       return NOTHING;
     case "arguments":
+      if (POPULATING.has(name)) return populated(args);
       return CHOOSING.has(name) ? { ...unnamed(flow), fields: undefined } : derived(flow);
     case "unknown":
       return tainted(derived(flow), run.note(`what ${name}() returns`));
   }
+}
+
+/** Rows like their first argument, filled from the second. */
+const POPULATING = new Set([
+  "json_populate_record",
+  "json_populate_recordset",
+  "jsonb_populate_record",
+  "jsonb_populate_recordset",
+]);
+
+function populated(args: readonly Flow[]): Flow {
+  const flow = derived(join(args, false));
+  return { ...flow, fields: args[0]?.fields?.map(({ name }) => ({ name, flow })) };
 }
 
 function constant(value: Json | undefined): string | undefined {

@@ -3,15 +3,16 @@
  * as sources too: twenty-six of them spell a letter.
  */
 
+import type { Relation } from "@sallyport/proto/catalog_model";
 import type { Json, JsonObject } from "../sql/parser.ts";
 import { children, isObject, strings, text, unwrap } from "../sql/tree.ts";
 import { call, windowProbes } from "./calls.ts";
-import { NOTHING, derived, join, tainted, unnamed } from "./flow.ts";
+import { NOTHING, derived, isText, join, tainted, unnamed } from "./flow.ts";
 import type { Flow } from "./flow.ts";
-import { castTarget, isText, ownFunction, ownOperator, ownOperators, ownType, sharedFunction } from "./own-names.ts";
+import { castTarget, ownFunction, ownOperator, ownOperators, ownType, rowType, sharedFunction } from "./own-names.ts";
 import { flowOf } from "./function-flow.ts";
 import type { Run } from "./run.ts";
-import { columnNamed, columnOf, itemNamed, wholeRow } from "./scope.ts";
+import { columnNamed, columnOf, either, itemNamed, rowItem, wholeRow } from "./scope.ts";
 import type { Env } from "./scope.ts";
 
 type Visit = (node: JsonObject, env: Env, run: Run, type: string) => Flow;
@@ -25,6 +26,7 @@ export function expression(value: Json | undefined, env: Env, run: Run): Flow {
 }
 
 const SHAPE = "syntax";
+const FIRST_USER_OID = 16_384;
 
 const items = (value: Json | undefined): Json[] => (Array.isArray(value) ? value : value === undefined ? [] : [value]);
 
@@ -98,6 +100,8 @@ function ownOperation(node: JsonObject, env: Env, run: Run): boolean {
 function cast(node: JsonObject, env: Env, run: Run): Flow {
   const inner = run.expression(node["arg"], env);
   const typeName = isObject(node["typeName"]) ? node["typeName"] : {};
+  const relation = rowType(typeName, env, run);
+  if (relation !== undefined) return castToRow(node["arg"], inner, relation, run);
   if (!ownType(typeName, env, run)) return tainted(derived(inner), run.note("a type that is not the server's own"));
   const { type } = inner;
   const { oid, bounded } = castTarget(typeName);
@@ -107,6 +111,29 @@ function cast(node: JsonObject, env: Env, run: Run): Flow {
   if (oid === type.oid) return { ...inner, exact: false, origins: [...inner.origins, { oid: 0, number: 0 }] };
   const same = isText(oid) && isText(type.oid) && !bounded;
   return same ? { ...unnamed(inner), type: { oid, text: "" } } : derived(inner);
+}
+
+/** To the row of a relation: NULL, or a row that is one already. Anything else may have a cast of a user's own. */
+function castToRow(value: Json | undefined, inner: Flow, relation: Relation, run: Run): Flow {
+  const plain = relation.columns.every((column) => column.typeOid < FIRST_USER_OID);
+  const constant = value !== undefined && value !== null && isConstant(value);
+  if (constant && plain) return { ...NOTHING, fields: relation.columns.map(({ name }) => ({ name, flow: NOTHING })) };
+  if (inner.fields !== undefined && inner.rowOf === relation.oid) return inner;
+  return tainted(derived(inner), run.note("a type that is not the server's own"));
+}
+
+/** ROW(a, b): its fields are f1, f2. */
+function row(node: JsonObject, env: Env, run: Run): Flow {
+  const args = items(node["args"]);
+  const flows = args.map((arg) => run.expression(arg, env));
+  const whole = derived(join(flows, false));
+  const spread = args.some((arg) => unwrap(arg)?.type === "ColumnRef" && isStar(arg));
+  return spread ? whole : { ...whole, fields: flows.map((flow, i) => ({ name: `f${i + 1}`, flow: unnamed(flow) })) };
+}
+
+function isStar(value: Json): boolean {
+  const fields = items(unwrap(value)?.node["fields"]);
+  return unwrap(fields[fields.length - 1])?.type === "A_Star";
 }
 
 function caseExpression(node: JsonObject, env: Env, run: Run): Flow {
@@ -128,8 +155,13 @@ function caseExpression(node: JsonObject, env: Env, run: Run): Flow {
 function columnRef(node: JsonObject, env: Env, run: Run): Flow {
   const fields = items(node["fields"]);
   const words = strings(fields);
-  if (words.length !== fields.length || words.length === 0 || words.length > 4) return run.unknown("a `*` here");
   const name = words[words.length - 1] ?? "";
+  if (words.length === 0 || words.length > 4) return run.unknown("a `*` here");
+  // `item.*` within an expression is its whole row.
+  if (words.length !== fields.length) {
+    const item = itemNamed(env.level, name, words[words.length - 2]);
+    return item === undefined ? run.unknown("a relation that was not observed") : wholeRow(item);
+  }
   if (words.length === 1) {
     const column = columnNamed(env.level, name);
     if (column !== undefined) return column;
@@ -154,9 +186,23 @@ function functional(name: string, row: Flow, env: Env, run: Run): Flow {
   return derived(row);
 }
 
+/** `(c).email`, where c is an item of FROM. */
+function fieldOfItem(row: Json | undefined, field: Json | undefined, env: Env): Flow | undefined {
+  const step = unwrap(field);
+  const name = step?.type === "String" ? text(step.node["sval"]) : undefined;
+  const found = name === undefined ? undefined : rowItem(row, env.level);
+  if (name === undefined || found === undefined) return undefined;
+  const { item, beside } = found;
+  const [column, ...others] = item.columns.filter((one) => one.name === name);
+  const flow = others.length > 0 ? undefined : (column?.flow ?? item.open?.of(name));
+  return flow === undefined ? undefined : either([flow, ...beside.map(derived)]);
+}
+
 function indirection(node: JsonObject, env: Env, run: Run): Flow {
-  let flow = run.expression(node["arg"], env);
-  for (const item of items(node["indirection"])) {
+  const [first, ...others] = items(node["indirection"]);
+  const column = fieldOfItem(node["arg"], first, env);
+  let flow = column ?? run.expression(node["arg"], env);
+  for (const item of column === undefined ? items(node["indirection"]) : others) {
     const step = unwrap(item);
     const name = step?.type === "String" ? text(step.node["sval"]) : undefined;
     if (name !== undefined) {
@@ -182,7 +228,8 @@ function subLink(node: JsonObject, env: Env, run: Run): Flow {
   if (shape.open !== undefined) flows.push(shape.open);
   if (kind === "EXPR_SUBLINK") {
     const [only] = flows;
-    return only === undefined ? run.unknown(SHAPE) : unnamed(flows.length === 1 ? only : join(flows, false));
+    if (only === undefined) return run.unknown(SHAPE);
+    return unnamed(flows.length === 1 ? only : join(flows, false));
   }
   if (node["testexpr"] !== undefined) flows.push(run.expression(node["testexpr"], env));
   const flow = join(flows, false);
@@ -248,7 +295,7 @@ const EXPRESSIONS: Readonly<Record<string, Visit>> = {
   BoolExpr: parts("args"),
   NullTest: parts("arg"),
   BooleanTest: parts("arg"),
-  RowExpr: parts("args"),
+  RowExpr: row,
   A_ArrayExpr: parts("elements"),
   List: parts("items"),
   CoalesceExpr: choice,

@@ -33,6 +33,8 @@ export interface Flow {
   readonly type: ColumnType | undefined;
   /** of a whole row, its columns */
   readonly fields: readonly Column[] | undefined;
+  /** of a whole row of one relation, its oid */
+  readonly rowOf?: number | undefined;
 }
 
 export interface Column {
@@ -72,28 +74,52 @@ export function join(flows: readonly Flow[], exact: boolean): Flow {
   );
   const [first] = carrying;
   if (first === undefined) return NOTHING;
-  if (carrying.length === 1) return { ...first, ...value, exact: exact && first.exact };
+  if (carrying.length === 1) {
+    const same = exact && first.exact;
+    return { ...first, ...value, exact: same, type: same ? first.type : undefined };
+  }
   const sources = new Set<number>();
   const temporary = new Set<string>();
   let unknown = "";
-  let all = exact;
+  const type = commonType(carrying);
+  let all = exact && type !== undefined;
   for (const flow of carrying) {
     for (const key of flow.sources) sources.add(key);
     for (const name of flow.temporary) temporary.add(name);
     if (unknown === "") unknown = flow.unknown;
     all &&= flow.exact;
   }
-  return { ...plain, sources: [...sources], exact: all, unknown, temporary: [...temporary] };
+  return {
+    ...plain,
+    sources: [...sources],
+    exact: all,
+    unknown,
+    temporary: [...temporary],
+    type: all ? type : undefined,
+  };
 }
 
-const value = { origins: NO_ORIGIN, type: undefined, fields: undefined };
+const value = { origins: NO_ORIGIN, fields: undefined, rowOf: undefined };
+
+const TEXT = 25;
+const VARCHAR = 1043;
+/** Values that are the same text in all of them. */
+export const isText = (oid: number): boolean => oid === TEXT || oid === VARCHAR;
+
+/** The type that values of all of them have without being converted. */
+function commonType(flows: readonly Flow[]): ColumnType | undefined {
+  const first = flows[0]?.type;
+  if (first === undefined) return undefined;
+  if (flows.every(({ type }) => type?.oid === first.oid && type.text === first.text)) return first;
+  if (flows.every(({ type }) => type?.oid === first.oid)) return { oid: first.oid, text: "" };
+  return flows.every(({ type }) => type !== undefined && isText(type.oid)) ? { oid: TEXT, text: "text" } : undefined;
+}
 
 /** Computed from it. */
 export const derived = (flow: Flow): Flow => join([flow], false);
 
 /** The same values, but no column any more to the server. */
-export const unnamed = (flow: Flow): Flow =>
-  flow.origins === NO_ORIGIN && flow.type === undefined ? flow : { ...flow, origins: NO_ORIGIN, type: undefined };
+export const unnamed = (flow: Flow): Flow => (flow.origins === NO_ORIGIN ? flow : { ...flow, origins: NO_ORIGIN });
 
 /** The same values, and why they may be others. */
 export const tainted = (flow: Flow, why: string): Flow => ({
@@ -107,7 +133,10 @@ export function rowOf(shape: Shape, origins: readonly Origin[] = NO_ORIGIN): Flo
   const flows = shape.columns.map((column) => column.flow);
   if (shape.open !== undefined) flows.push(shape.open);
   const whole = join(flows, false);
-  return { ...whole, exact: false, origins, fields: shape.open === undefined ? shape.columns : undefined };
+  const fields = shape.open === undefined ? shape.columns : undefined;
+  const [origin, ...others] = origins;
+  const relation = origin !== undefined && origin.oid > 0 && others.length === 0 ? origin.oid : undefined;
+  return { ...whole, exact: false, origins, fields, rowOf: relation };
 }
 
 export const openShape = (flow: Flow): Shape => ({ columns: [], open: flow });

@@ -3,7 +3,7 @@
 import type { Json, JsonObject } from "../sql/parser.ts";
 import { isObject, strings, text } from "../sql/tree.ts";
 import { NO_ORIGIN, join, openShape } from "./flow.ts";
-import type { Column, ColumnType, Flow, Origin, Shape } from "./flow.ts";
+import type { Column, Flow, Shape } from "./flow.ts";
 import type { Run } from "./run.ts";
 import { allColumns, itemOf } from "./scope.ts";
 import type { Item } from "./scope.ts";
@@ -21,7 +21,7 @@ export function joinItems(node: JsonObject, leftItems: readonly Item[], rightIte
   if (alias === undefined) {
     for (const item of [...leftItems, ...rightItems]) items.push({ ...item, columnsVisible: false });
     // Without anything merged the sides' columns stay as they are, system columns included.
-    items.push(openWhereSidesAre(itemOf(undefined, joined), leftItems, rightItems));
+    items.push(openWhereSidesAre(itemOf(undefined, joined), leftItems, rightItems, mergesName(node)));
   } else {
     const names = strings(alias["colnames"]);
     items.push(itemOf(text(alias["aliasname"]), renamed(joined, names)));
@@ -34,7 +34,12 @@ export function joinItems(node: JsonObject, leftItems: readonly Item[], rightIte
 }
 
 /** One side may have any column: a name is looked for in what is known of each side. */
-function openWhereSidesAre(item: Item, leftItems: readonly Item[], rightItems: readonly Item[]): Item {
+function openWhereSidesAre(
+  item: Item,
+  leftItems: readonly Item[],
+  rightItems: readonly Item[],
+  merges: (name: string) => boolean,
+): Item {
   const sides = [...leftItems, ...rightItems].filter((side) => side.columnsVisible);
   const open = sides.map((side) => side.open).filter((of) => of !== undefined);
   if (open.length === 0 || item.open === undefined) return item;
@@ -46,13 +51,19 @@ function openWhereSidesAre(item: Item, leftItems: readonly Item[], rightItems: r
       whole,
       of: (name) => {
         const named = known.filter((column) => column.name === name).map((column) => column.flow);
-        const flows = named.length > 0 ? named : open.map((side) => side.of(name));
+        const flows = named.length > 0 && !merges(name) ? named : [...named, ...open.map((side) => side.of(name))];
         const [first] = flows;
         if (first !== undefined && flows.length === 1) return first;
         return { ...join(flows, true), origins: [...flows.flatMap((flow) => flow.origins), ...NO_ORIGIN] };
       },
     },
   };
+}
+
+/** Could a column of that name be of both sides? */
+function mergesName(node: JsonObject): (name: string) => boolean {
+  const using = strings(node["usingClause"]);
+  return (name) => node["isNatural"] === true || using.includes(name);
 }
 
 type Merged = { kind: "columns"; columns: readonly Column[] } | { kind: "open"; flow: Flow };
@@ -85,35 +96,30 @@ const commonNames = (left: Shape, right: Shape): string[] => {
   return left.columns.map((column) => column.name).filter((name) => others.has(name));
 };
 
-/** Equal values, except where one side has no row: then the other's. */
+/**
+ * The values of one side, which are equal to those of the other, or of both (FULL): as the server merges them. The side
+ * that is not shown is probed, as by a condition.
+ */
 function mergedFlow(jointype: Json | undefined, left: Flow, right: Flow): Flow {
-  const { sources, exact, unknown, temporary } = join([left, right], true);
-  const both = { sources, exact, unknown, temporary, fields: undefined };
-  if (jointype === "JOIN_FULL") return { ...both, origins: NO_ORIGIN, type: undefined };
-  if (jointype === "JOIN_RIGHT") return { ...both, ...keptSide(right, left) };
-  if (jointype === "JOIN_LEFT") return { ...both, ...keptSide(left, right) };
-  return { ...both, ...innerSide(left, right) };
+  const both: Flow = { ...join([left, right], true), origins: NO_ORIGIN, fields: undefined };
+  if (jointype === "JOIN_FULL") return both;
+  if (jointype === "JOIN_RIGHT") return { ...right, ...keptSide(right, left) };
+  if (jointype === "JOIN_LEFT") return { ...left, ...keptSide(left, right) };
+  // The left column; where its type had to be converted, the right one (buildMergedJoinVar).
+  if (sameType(left, right)) return { ...left, fields: undefined };
+  return { ...both, origins: [...left.origins, ...right.origins, ...NO_ORIGIN] };
 }
 
-interface Side {
-  origins: readonly Origin[];
-  type: ColumnType | undefined;
-}
+type Side = Pick<Flow, "origins" | "type" | "exact">;
 
 const sameType = (a: Flow, b: Flow): boolean =>
   a.type !== undefined && a.type.oid === b.type?.oid && a.type.text === b.type.text;
-const orNone = (...flows: Flow[]): Side => ({
-  origins: [...flows.flatMap((flow) => flow.origins), ...NO_ORIGIN],
-  type: undefined,
-});
 
 /** The side's own column, unless it had to be converted to the type of the other. */
 const keptSide = (side: Flow, other: Flow): Side =>
-  sameType(side, other) ? { origins: side.origins, type: side.type } : orNone(side);
-
-/** The left column; where its type had to be converted, the right one (buildMergedJoinVar). */
-const innerSide = (left: Flow, right: Flow): Side =>
-  sameType(left, right) ? { origins: left.origins, type: left.type } : orNone(left, right);
+  sameType(side, other)
+    ? { origins: side.origins, type: side.type, exact: side.exact }
+    : { origins: [...side.origins, ...NO_ORIGIN], type: undefined, exact: false };
 
 function concatenated(merged: readonly Column[], left: Shape, right: Shape): Shape {
   const names = new Set(merged.map((column) => column.name));

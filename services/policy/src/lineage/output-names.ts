@@ -4,7 +4,8 @@ import type { Json, JsonObject } from "../sql/parser.ts";
 import { isObject, strings, text, unwrap } from "../sql/tree.ts";
 
 interface Named {
-  name: string;
+  /** undefined: not known */
+  name: string | undefined;
   /** a cast, and CASE, give way to a better name inside */
   weak: boolean;
 }
@@ -59,9 +60,16 @@ const OPERATIONS: Readonly<Record<string, string>> = {
   SVFOP_CURRENT_SCHEMA: "current_schema",
 };
 
-export const outputName = (value: Json | undefined): string => find(value, 0)?.name ?? UNNAMED;
+/** What the first column of a sub-query is called whose select list begins with a star. */
+type First = (query: Json) => string | undefined;
 
-function find(value: Json | undefined, steps: number): Named | undefined {
+/** undefined: it depends on what `first` does not know. */
+export function outputName(value: Json | undefined, first: First = () => undefined): string | undefined {
+  const found = find(value, 0, first);
+  return found === undefined ? UNNAMED : found.name;
+}
+
+function find(value: Json | undefined, steps: number, first: First): Named | undefined {
   const inner = unwrap(value);
   if (inner === undefined || steps > MAX_STEPS) return undefined;
   const { type, node } = inner;
@@ -73,17 +81,17 @@ function find(value: Json | undefined, steps: number): Named | undefined {
     case "FuncCall":
       return lastOf(node["funcname"]);
     case "A_Indirection":
-      return lastOf(node["indirection"]) ?? find(node["arg"], steps + 1);
+      return lastOf(node["indirection"]) ?? find(node["arg"], steps + 1, first);
     case "CollateClause":
-      return find(node["arg"], steps + 1);
+      return find(node["arg"], steps + 1, first);
     case "A_Expr":
       return node["kind"] === "AEXPR_NULLIF" ? { name: "nullif", weak: false } : undefined;
     case "TypeCast":
-      return weakly(find(node["arg"], steps + 1), () => typeName(node["typeName"]));
+      return weakly(find(node["arg"], steps + 1, first), () => typeName(node["typeName"]));
     case "CaseExpr":
-      return weakly(find(node["defresult"], steps + 1), () => "case");
+      return weakly(find(node["defresult"], steps + 1, first), () => "case");
     case "SubLink":
-      return ofSubLink(node, steps);
+      return ofSubLink(node, steps, first);
     default:
       return undefined;
   }
@@ -106,7 +114,7 @@ function typeName(value: Json | undefined): string | undefined {
   return words[words.length - 1];
 }
 
-function ofSubLink(node: JsonObject, steps: number): Named | undefined {
+function ofSubLink(node: JsonObject, steps: number, first: First): Named | undefined {
   const kind = node["subLinkType"];
   if (kind === "EXISTS_SUBLINK") return { name: "exists", weak: false };
   if (kind === "ARRAY_SUBLINK") return { name: "array", weak: false };
@@ -116,6 +124,15 @@ function ofSubLink(node: JsonObject, steps: number): Named | undefined {
   if (Array.isArray(query?.["valuesLists"])) return { name: "column1", weak: false };
   const list = query?.["targetList"];
   const target = unwrap(Array.isArray(list) ? list[0] : undefined)?.node;
-  const name = text(target?.["name"]) ?? find(target?.["val"], steps + 1)?.name;
-  return { name: name ?? UNNAMED, weak: false };
+  const given = text(target?.["name"]);
+  if (given !== undefined) return { name: given, weak: false };
+  if (isStar(target?.["val"])) return { name: first(node["subselect"] ?? null), weak: false };
+  const found = find(target?.["val"], steps + 1, first);
+  return { name: found === undefined ? UNNAMED : found.name, weak: false };
+}
+
+function isStar(value: Json | undefined): boolean {
+  const node = unwrap(value)?.node;
+  const list = node?.["fields"] ?? node?.["indirection"];
+  return Array.isArray(list) && unwrap(list[list.length - 1])?.type === "A_Star";
 }

@@ -1,5 +1,6 @@
 /** Is a name the server's own? Only if nothing of a user could be meant by it. */
 
+import type { Relation } from "@sallyport/proto/catalog_model";
 import { BUILTIN_FUNCTIONS, BUILTIN_TYPES } from "../sql/builtin-names.ts";
 import type { Json, JsonObject } from "../sql/parser.ts";
 import { qualified, strings } from "../sql/tree.ts";
@@ -45,6 +46,19 @@ export function ownType(typeName: JsonObject, env: Env, run: Run): boolean {
   return env.serverWritten || (!stale && index !== undefined && !index.hasType(name) && index.named(name).length === 0);
 }
 
+/** The relation that a type is the row of, if it can be nothing else. */
+export function rowType(typeName: JsonObject, env: Env, run: Run): Relation | undefined {
+  const { schema, name } = qualified(strings(typeName["names"]));
+  const { index, stale, searchPath } = run.names;
+  if (index === undefined || stale || typeName["arrayBounds"] !== undefined || BUILTIN_TYPES.has(name))
+    return undefined;
+  if (index.hasType(name) || run.names.temporary.has(name)) return undefined;
+  const named = index.named(name, schema);
+  const found = schema === undefined ? named.filter((one) => searchPath?.includes(one.schema) === true) : named;
+  if (env.serverWritten && schema === undefined) return undefined;
+  return found.length === 1 ? found[0] : undefined;
+}
+
 /** oids of types by the names that the grammar and people give them (pg_type.dat) */
 const TYPE_OIDS: Readonly<Record<string, number>> = {
   bool: 16,
@@ -79,10 +93,6 @@ const TYPE_OIDS: Readonly<Record<string, number>> = {
 
 /** undefined: not one of the common types */
 export const typeOid = (name: string): number | undefined => TYPE_OIDS[name];
-
-/** Values that are the same text in all of them. */
-const TEXTS = new Set([25, 1043]);
-export const isText = (oid: number): boolean => TEXTS.has(oid);
 
 /** Of a cast to a plain type of the server's own: its oid, and whether a length or precision is given. */
 export function castTarget(typeName: JsonObject): { oid: number | undefined; bounded: boolean } {

@@ -42,16 +42,18 @@ function concatenated(shapes: readonly Shape[]): Shape {
 }
 
 function functionShape(called: Json | undefined, listed: Json[], alias: string | undefined, env: Env, run: Run): Shape {
-  const flow = derived(run.expression(called, env));
+  const result = run.expression(called, env);
+  const flow = derived(result);
   if (listed.length > 0) return definedColumns(listed, flow, env, run);
   const inner = unwrap(called);
   // CURRENT_DATE, CAST(…) and their like are one value.
-  if (inner?.type !== "FuncCall") return oneColumn(alias ?? outputName(called), flow);
+  if (inner?.type !== "FuncCall") return oneColumn(alias ?? outputName(called) ?? "", flow);
   const own = ownFunction(strings(inner.node["funcname"]), env, run);
   const args = items(inner.node["args"]);
   if (own === undefined) return openShape(flow);
   if (own === "unnest") return unnested(args, alias, flow, env, run);
   const names = columnsOf(own, args.length);
+  if (names === undefined && result.fields !== undefined) return { columns: result.fields, open: undefined };
   if (names === undefined) return openShape(flow);
   if (names.length === 0) return oneColumn(alias ?? own, flow);
   return { columns: names.map((name) => ({ name, flow })), open: undefined };
@@ -134,14 +136,15 @@ function definedColumns(listed: Json[], flow: Flow, env: Env, run: Run): Shape {
 
 /** XMLTABLE, JSON_TABLE: every column may have anything of what stands in it. */
 export function tableFunction(type: string, node: JsonObject, env: Env, run: Run): Item {
-  const names: string[] = [];
+  const names: Gathered["names"] = [];
   const flows: Flow[] = [];
   gather(type, node, { names, flows }, env, run);
   let flow = derived(join(flows, false));
   if (type === "JsonTable" && sharedFunction("json_table", env, run))
     flow = { ...flow, exact: false, unknown: run.note("a function that is not the server's own") };
   const alias = isObject(node["alias"]) ? node["alias"] : undefined;
-  const shape: Shape = { columns: names.map((name) => ({ name, flow })), open: undefined };
+  const columns = names.map(({ name, ordinality }) => ({ name, flow: ordinality ? NOTHING : flow }));
+  const shape: Shape = { columns, open: undefined };
   return itemOf(text(alias?.["aliasname"]) ?? type.toLowerCase(), renamed(shape, strings(alias?.["colnames"])));
 }
 
@@ -159,14 +162,16 @@ const HOLDERS = new Set([
 const EMPTY = new Set(["Alias", "JsonFormat", "String", "Integer", "Boolean"]);
 
 interface Gathered {
-  names: string[];
+  names: { name: string; ordinality: boolean }[];
   flows: Flow[];
 }
 
 function gather(type: string, node: JsonObject, into: Gathered, env: Env, run: Run): void {
   // A column has its name before those nested in it: NESTED PATH has none of its own.
-  if (type === "RangeTableFuncCol") into.names.push(text(node["colname"]) ?? "");
-  if (type === "JsonTableColumn" && node["coltype"] !== "JTC_NESTED") into.names.push(text(node["name"]) ?? "");
+  const ordinality = node["for_ordinality"] === true || node["coltype"] === "JTC_FOR_ORDINALITY";
+  if (type === "RangeTableFuncCol") into.names.push({ name: text(node["colname"]) ?? "", ordinality });
+  if (type === "JsonTableColumn" && node["coltype"] !== "JTC_NESTED")
+    into.names.push({ name: text(node["name"]) ?? "", ordinality });
   for (const child of children(type, node)) {
     if (EMPTY.has(child.type)) continue;
     if (child.type === "TypeName") {

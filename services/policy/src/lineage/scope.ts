@@ -3,6 +3,8 @@
  * namespaces (parse_relation.c): an item's columns and its own name can be visible independently of each other.
  */
 
+import type { Json } from "../sql/parser.ts";
+import { strings, unwrap } from "../sql/tree.ts";
 import { NO_ORIGIN, allOrigins, join, rowOf } from "./flow.ts";
 import type { Column, Flow, Origin, Shape } from "./flow.ts";
 
@@ -70,8 +72,14 @@ export function findCte(env: Env, name: string): Shape | undefined {
   return undefined;
 }
 
-/** A name that stands alone: a column of the innermost level that has it. */
-export function columnNamed(level: Level | undefined, name: string): Flow | undefined {
+interface Named {
+  /** columns of the innermost level that has any */
+  found: Flow[];
+  /** columns that open items on the way there may have */
+  possible: Flow[];
+}
+
+function lookUp(level: Level | undefined, name: string): Named {
   const possible: Flow[] = [];
   for (let at = level; at !== undefined; at = at.outer) {
     const found: Flow[] = [];
@@ -85,13 +93,39 @@ export function columnNamed(level: Level | undefined, name: string): Flow | unde
       if (item.open !== undefined) open.push(item.open.of(name));
     }
     // Had an open item a column of that name, too, the server would call it ambiguous.
-    if (found.length > 0) return either([...possible, ...found]);
+    if (found.length > 0) return { found, possible };
     possible.push(...open);
   }
-  return possible.length > 0 ? either(possible) : undefined;
+  return { found: [], possible };
 }
 
-function either(flows: readonly Flow[]): Flow {
+/** A name that stands alone: a column of the innermost level that has it. */
+export function columnNamed(level: Level | undefined, name: string): Flow | undefined {
+  const { found, possible } = lookUp(level, name);
+  if (found.length > 0) return either([...possible, ...found]);
+  if (possible.length === 0) return undefined;
+  // If none of the open items has it, an item of that name means its whole row.
+  const item = itemNamed(level, name);
+  return either(item === undefined ? possible : [...possible, wholeRow(item)]);
+}
+
+/**
+ * The item whose whole row a value is: `c` or `c.*`. The server then takes a part of it for the item's column.
+ * `beside`: columns of that name that open items may have; then it is not certain.
+ */
+export function rowItem(value: Json | undefined, level: Level | undefined): { item: Item; beside: Flow[] } | undefined {
+  const inner = unwrap(value);
+  const fields = inner?.type === "ColumnRef" ? inner.node["fields"] : undefined;
+  const words = strings(fields);
+  const [name = "", schema] = words.toReversed();
+  const starred = Array.isArray(fields) && unwrap(fields[words.length])?.type === "A_Star";
+  if (!starred && words.length !== 1) return undefined;
+  const { found, possible } = starred ? { found: [], possible: [] } : lookUp(level, name);
+  const item = found.length > 0 ? undefined : itemNamed(level, name, schema);
+  return item === undefined ? undefined : { item, beside: possible };
+}
+
+export function either(flows: readonly Flow[]): Flow {
   const [first] = flows;
   if (first !== undefined && flows.length === 1) return first;
   return { ...join(flows, true), origins: allOrigins(flows) };

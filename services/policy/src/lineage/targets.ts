@@ -8,7 +8,7 @@ import type { Column, Flow, Shape } from "./flow.ts";
 import { outputName } from "./output-names.ts";
 import { ownFunction } from "./own-names.ts";
 import type { Run } from "./run.ts";
-import { allColumns, itemNamed, shapeOf } from "./scope.ts";
+import { allColumns, itemNamed, rowItem, shapeOf } from "./scope.ts";
 import type { Env } from "./scope.ts";
 
 /** Columns of a list of ResTargets. `*` of the innermost level. */
@@ -20,10 +20,10 @@ export function targets(list: Json | undefined, env: Env, run: Run): Shape {
     if (target === undefined) continue;
     const star = starOf(target["val"], env, run);
     if (star === undefined) {
-      columns.push({
-        name: text(target["name"]) ?? outputName(target["val"]),
-        flow: run.expression(target["val"], env),
-      });
+      const flow = run.expression(target["val"], env);
+      const name = text(target["name"]) ?? outputName(target["val"], (query) => firstName(query, env, run));
+      if (name === undefined) open.push(flow);
+      else columns.push({ name, flow });
       continue;
     }
     columns.push(...star.columns);
@@ -31,6 +31,13 @@ export function targets(list: Json | undefined, env: Env, run: Run): Shape {
   }
   if (open.length === 0) return { columns, open: undefined };
   return { columns: [], open: join([...open, ...columns.map((column) => column.flow)], false) };
+}
+
+/** What a sub-query's first column is called, if that is known. */
+function firstName(query: Json, env: Env, run: Run): string | undefined {
+  const inner = unwrap(query);
+  const shape = inner === undefined ? undefined : run.query(inner.type, inner.node, env);
+  return shape?.open === undefined ? shape?.columns[0]?.name : undefined;
 }
 
 /** `*`, `item.*` and `(row).*`; undefined: it is none of them. */
@@ -48,7 +55,9 @@ function starOf(value: Json | undefined, env: Env, run: Run): Shape | undefined 
   }
   const rest = fields.slice(0, -1);
   const row = rest.length === 0 ? inner.node["arg"] : { A_Indirection: { ...inner.node, indirection: rest } };
-  return fieldsOf(row, run.expression(row, env), env, run);
+  const found = rowItem(row, env.level);
+  if (found === undefined || found.beside.length > 0) return fieldsOf(row, run.expression(row, env), env, run);
+  return shapeOf(found.item);
 }
 
 /** The columns of a row: those of the relation that it is of, or of the function that returns it. */

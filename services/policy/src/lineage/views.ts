@@ -3,8 +3,8 @@
 import type { Relation } from "@sallyport/proto/catalog_model";
 import type { SchemaIndex } from "../schema/schema-index.ts";
 import { unwrap } from "../sql/tree.ts";
-import { NOTHING, unknownFlow } from "./flow.ts";
-import type { Column, Shape } from "./flow.ts";
+import { NOTHING, columnKey, unknownFlow } from "./flow.ts";
+import type { Column, Flow, Shape } from "./flow.ts";
 import type { Run } from "./run.ts";
 import type { Env } from "./scope.ts";
 
@@ -22,7 +22,7 @@ const SERVER_WRITTEN: Env = { level: undefined, ctes: undefined, serverWritten: 
 
 export function viewColumns(view: Relation, run: Run): readonly Column[] {
   const { index } = run.names;
-  const nothing = shown(view, undefined);
+  const nothing = shown(view, undefined, index);
   if (index === undefined) return nothing;
   const kept = known.get(index) ?? new Map<number, Kept>();
   known.set(index, kept);
@@ -45,7 +45,7 @@ export function viewColumns(view: Relation, run: Run): readonly Column[] {
   }
   const inner = run.within({ ...run.names, searchPath: [], stale: false, temporary: new Map() });
   try {
-    const columns = shown(view, inner.query(definition.type, definition.node, SERVER_WRITTEN));
+    const columns = shown(view, inner.query(definition.type, definition.node, SERVER_WRITTEN), index);
     kept.set(view.oid, { columns, unrecognised: inner.unrecognised });
     if (inner.unrecognised !== "") run.note(inner.unrecognised);
     return columns;
@@ -55,14 +55,20 @@ export function viewColumns(view: Relation, run: Run): readonly Column[] {
   }
 }
 
-function shown(view: Relation, shape: Shape | undefined): readonly Column[] {
+function shown(view: Relation, shape: Shape | undefined, index?: SchemaIndex): readonly Column[] {
   const followed = shape !== undefined && shape.open === undefined && shape.columns.length === view.columns.length;
   return view.columns.map(({ name, number, typeOid, type }, i) => ({
     name,
     flow: {
-      ...((followed ? shape.columns[i]?.flow : undefined) ?? unknownFlow(NOT_FOLLOWED)),
+      ...classified((followed ? shape.columns[i]?.flow : undefined) ?? unknownFlow(NOT_FOLLOWED), view, number, index),
       origins: [{ oid: view.oid, number }],
       type: { oid: typeOid, text: type },
     },
   }));
+}
+
+/** A rule may name the column of a view: whatever the view computes it from, it is of that class from there on. */
+function classified(flow: Flow, view: Relation, number: number, index: SchemaIndex | undefined): Flow {
+  if (index === undefined || index.classesOf(view, number).length === 0) return flow;
+  return { ...flow, sources: [...flow.sources, columnKey(view.oid, number)] };
 }

@@ -2,7 +2,7 @@
 
 import type { Json, JsonObject } from "../sql/parser.ts";
 import { isObject, strings, text, unwrap } from "../sql/tree.ts";
-import { NOTHING, join, openShape, unnamed } from "./flow.ts";
+import { NOTHING, derived, join, openShape, unnamed } from "./flow.ts";
 import type { Column, Flow, Shape } from "./flow.ts";
 import type { Run } from "./run.ts";
 import type { Env } from "./scope.ts";
@@ -21,7 +21,7 @@ export function withClause(clause: Json | undefined, outer: Env, run: Run): Env 
     const name = text(node["ctename"]) ?? "";
     const itself = recursive && relationNames(node["ctequery"] ?? null).has(name);
     const shape = itself ? recursiveQuery(name, node, env, run) : plainQuery(node, env, run);
-    env = { ...env, ctes: { name, shape: extended(shape, node), outer: env.ctes } };
+    env = { ...env, ctes: { name, shape: extended(shape, node, run), outer: env.ctes } };
   }
   return env;
 }
@@ -79,7 +79,7 @@ function recursiveQuery(name: string, node: JsonObject, env: Env, run: Run): Sha
   const names = strings(node["aliascolnames"]);
   let shape = anonymous(renamed(run.query("SelectStmt", left, inner), names));
   for (let round = 0; round < MAX_ROUNDS; round++) {
-    const itself = { ...inner, ctes: { name, shape: extended(shape, node), outer: inner.ctes } };
+    const itself = { ...inner, ctes: { name, shape: extended(shape, node, run), outer: inner.ctes } };
     const next = grown(shape, run.query("SelectStmt", right, itself), run);
     if (same(shape, next)) {
       if (query.node["all"] !== true) for (const column of next.columns) run.probe(column.flow);
@@ -125,18 +125,24 @@ export const renamed = (shape: Shape, names: readonly string[]): Shape =>
     : { ...shape, columns: shape.columns.map(({ name, flow }, i) => ({ name: names[i] ?? name, flow })) };
 
 /** SEARCH adds a column, CYCLE two: the path and the order have values of the columns that they name. */
-function extended(shape: Shape, node: JsonObject): Shape {
+function extended(shape: Shape, node: JsonObject, run: Run): Shape {
   const search = isObject(node["search_clause"]) ? node["search_clause"] : undefined;
   const cycle = isObject(node["cycle_clause"]) ? node["cycle_clause"] : undefined;
   if (search === undefined && cycle === undefined) return shape;
-  const whole = join([...shape.columns.map((column) => column.flow), ...(shape.open ? [shape.open] : [])], false);
+  const listed = (names: Json | undefined): Flow => {
+    const of = strings(names);
+    const flows = shape.columns.filter((column) => of.includes(column.name)).map((column) => column.flow);
+    return derived(join(shape.open === undefined ? flows : [...flows, shape.open], false));
+  };
   const more: Column[] = [];
   const add = (name: Json | undefined, flow: Flow): void => void more.push({ name: text(name) ?? "", flow });
-  if (search !== undefined) add(search["search_seq_column"], whole);
+  if (search !== undefined) add(search["search_seq_column"], listed(search["search_col_list"]));
   if (cycle !== undefined) {
     // The mark says that a row was seen before.
+    const path = listed(cycle["cycle_col_list"]);
+    run.probe(path);
     add(cycle["cycle_mark_column"], NOTHING);
-    add(cycle["cycle_path_column"], whole);
+    add(cycle["cycle_path_column"], path);
   }
   return { ...shape, columns: [...shape.columns, ...more] };
 }
