@@ -46,7 +46,7 @@ const access = openStore(nats, { service: "catalog", kind: "access", decider: ac
 const observations = new Observations();
 const masking = "masking" in config.peers ? runtime.client(MaskingServiceClient, "masking") : undefined;
 const plan = async (request: PlanResult, signal: AbortSignal): Promise<MaskPlan> => {
-  if (masking !== undefined) return maskingPlan(masking, request, signal);
+  if (masking !== undefined) return maskingPlan(masking, request, follower.seq(), signal);
   throw new AppError("failed-precondition", "catalog.plan", "catalog is not configured to reach masking");
 };
 await runtime.serve({
@@ -58,7 +58,7 @@ await runtime.serve({
       store: configurations,
       callers,
       check,
-      explain: { state, callers, policy, identity, plan, access },
+      explain: { state, callers, policy, identity, plan, access, observations, follower },
       doctor: { state, callers, plan, access, observations },
     }),
   ],

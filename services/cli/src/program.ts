@@ -3,6 +3,8 @@ import { addAccessCommands } from "./commands/access.ts";
 import { addApprovalCommands } from "./commands/approvals.ts";
 import { addConfigurationCommands } from "./commands/configuration.ts";
 import { addConnectionCommands } from "./commands/connections.ts";
+import { addDoctorCommand } from "./commands/doctor.ts";
+import { addExplainCommand } from "./commands/explain.ts";
 import { addLogCommands } from "./commands/log.ts";
 import { addCompletionCommand } from "./completion.ts";
 import { Context, type GlobalOptions } from "./context.ts";
@@ -48,6 +50,8 @@ export function createProgram(): Command {
   addAccessCommands(program, run);
   addConnectionCommands(program, run);
   addConfigurationCommands(program, run);
+  addExplainCommand(program, run);
+  addDoctorCommand(program, run);
   addApprovalCommands(program, run);
   addLogCommands(program, run);
   addCompletionCommand(program);

@@ -1,29 +1,23 @@
 /** How well a connection's target and its roles there are set up. The target is looked at by edges: only they reach it. */
-import { randomUUID } from "node:crypto";
 import { DoctorResponse, type DoctorRequest } from "@sallyport/proto/catalog";
 import type { MaskPlan, PlanResult } from "@sallyport/proto/masking";
-import type { Store } from "@sallyport/decider";
-import { AppError, type CallInfo, type Callers } from "@sallyport/runtime";
-import type { AccessFact } from "../access-decider.ts";
+import type { CallInfo, Callers } from "@sallyport/runtime";
 import type { CatalogState } from "../catalog-state.ts";
-import type { Observation, Observations } from "../observation/observations.ts";
+import { lookAgain, type LookAgainParts } from "../observation/look-again.ts";
+import type { Observation } from "../observation/observations.ts";
 import { columnFindings } from "./column-findings.ts";
 import { connectionFindings } from "./connection-findings.ts";
 import { hiddenFromAll } from "./hidden-from-all.ts";
 import { hiddenColumns } from "./hidden-columns.ts";
 import { roleFindings } from "./role-findings.ts";
 
-export interface DoctorParts {
+export interface DoctorParts extends LookAgainParts {
   state: CatalogState;
   callers: Callers;
   plan(request: PlanResult, signal: AbortSignal): Promise<MaskPlan>;
-  access: Store<null, AccessFact>;
-  observations: Observations;
 }
 
 const OP = "catalog.doctor";
-/** An edge gives up an observation after 10 s. */
-const OBSERVED_MS = 12_000;
 
 export async function doctor(request: DoctorRequest, call: CallInfo, parts: DoctorParts): Promise<DoctorResponse> {
   const { state, callers } = parts;
@@ -48,16 +42,3 @@ export async function doctor(request: DoctorRequest, call: CallInfo, parts: Doct
 
 /** undefined: no edge answered in time */
 export type Looked = Observation | "not-asked" | undefined;
-
-/** Published, so that every edge sees it and the log tells who made the gateway log in there. */
-async function lookAgain(
-  { connection, database, by }: { connection: string; database: string; by: string },
-  signal: AbortSignal,
-  { access, observations }: DoctorParts,
-): Promise<Looked> {
-  const next = observations.next(connection, database, OBSERVED_MS, signal);
-  const fact: AccessFact = { $case: "observationRequested", value: { connection, database } };
-  const said = await access.handle(randomUUID(), fact, { cause: by });
-  if (said.kind === "refused") throw new AppError(said.code, OP, said.message);
-  return next;
-}

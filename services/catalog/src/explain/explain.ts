@@ -7,21 +7,21 @@ import type { MaskPlan, PlanResult } from "@sallyport/proto/masking";
 import { CheckRequest, CommandCheck, type PolicyServiceClient } from "@sallyport/proto/policy";
 import type { Principal } from "@sallyport/proto/principal";
 import type { Verdict } from "@sallyport/proto/verdict";
-import type { Store } from "@sallyport/decider";
-import { AppError, callUnary, type CallInfo, type Callers } from "@sallyport/runtime";
+import { AppError, callUnary, type CallInfo, type Callers, type EventFollower } from "@sallyport/runtime";
 import type { AccessFact } from "../access-decider.ts";
 import type { CatalogState } from "../catalog-state.ts";
+import { lookAgain, type LookAgainParts } from "../observation/look-again.ts";
 import { explained } from "./explained.ts";
 import { planRequests } from "./plan-requests.ts";
 
-export interface ExplainParts {
+export interface ExplainParts extends LookAgainParts {
+  follower: Pick<EventFollower, "seq">;
   state: CatalogState;
   callers: Callers;
   policy: PolicyServiceClient;
   identity: IdentityServiceClient;
   /** as `masking` answers an edge; throws AppError */
   plan(request: PlanResult, signal: AbortSignal): Promise<MaskPlan>;
-  access: Store<null, AccessFact>;
 }
 
 const OP = "catalog.explain";
@@ -37,10 +37,20 @@ export async function explain(request: ExplainRequest, call: CallInfo, parts: Ex
     throw new AppError("invalid-input", OP, `The command is longer than ${MOST_TEXT} bytes.`);
   const as = await whoseCommand(request, call, parts);
   const { connection, database } = state.resolve(request.connection, request.database, OP);
+  if (state.schema(connection.name, database) === undefined) {
+    // As a first login would: without the schema every name could be anything.
+    const by = as.by;
+    await lookAgain({ connection: connection.name, database, by }, call.signal, parts);
+  }
   const place: Place = { connection, database, address: as.itself ? call.address : "", principal: as.principal };
 
   const ask = (subject: CheckRequest["subject"]): Promise<Verdict> =>
-    callUnary(parts.policy, "explain", checkRequest(place, subject), { deadlineMs: DEADLINE_MS, signal: call.signal });
+    callUnary(
+      parts.policy,
+      "explain",
+      { ...checkRequest(place, subject), minAsOf: parts.follower.seq() },
+      { deadlineMs: DEADLINE_MS, signal: call.signal },
+    );
   const connect = await ask({ $case: "connect", value: {} });
   const role = connect.mayWrite || connection.readRole === undefined ? connection.role : connection.readRole;
   const schemas = new Set(state.schema(connection.name, database)?.schema.relations.map(({ schema }) => schema));
@@ -105,6 +115,8 @@ interface Whose {
   principal: Principal;
   offboarded: boolean;
   itself: boolean;
+  /** who asks */
+  by: string;
 }
 
 /** Throws `not-permitted`; somebody else's is published before it is answered. */
@@ -114,7 +126,7 @@ async function whoseCommand(request: ExplainRequest, call: CallInfo, parts: Expl
   const caller = await callers.callerOf(call);
   if (principalId === "" || principalId === caller.principal.id) {
     await callers.requireAction(caller, "connect", connection, call.signal);
-    return { principal: caller.principal, offboarded: false, itself: true };
+    return { principal: caller.principal, offboarded: false, itself: true, by: caller.principal.id };
   }
   await callers.requireAction(caller, "audit", connection, call.signal);
   const { database } = parts.state.resolve(connection, request.database, OP);
@@ -131,5 +143,5 @@ async function whoseCommand(request: ExplainRequest, call: CallInfo, parts: Expl
   };
   const said = await access.handle(randomUUID(), fact, { cause: caller.principal.id });
   if (said.kind === "refused") throw new AppError(said.code, OP, said.message);
-  return { principal: described.principal, offboarded: described.offboarded, itself: false };
+  return { principal: described.principal, offboarded: described.offboarded, itself: false, by: caller.principal.id };
 }

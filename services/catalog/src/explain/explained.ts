@@ -30,7 +30,7 @@ export function explained(known: Known): ExplainResponse {
     actions: facts?.actions ?? [],
     verbs: facts?.verbs ?? [],
     objects: (facts?.relations ?? []).map(({ schema, name, kind, access, columns }) => ({
-      name: `${schema}.${name}`,
+      name: schema === "" ? name : `${schema}.${name}`,
       kind,
       access,
       columns,

@@ -3,8 +3,13 @@ import { AppError, fromStatus } from "@sallyport/runtime";
 
 const DEADLINE_MS = 5_000;
 
-/** One plan, on a stream of its own. Throws AppError. */
-export function maskingPlan(client: MaskingServiceClient, request: PlanResult, signal: AbortSignal): Promise<MaskPlan> {
+/** One plan, on a stream of its own, made when masking has seen what we have. Throws AppError. */
+export function maskingPlan(
+  client: MaskingServiceClient,
+  request: PlanResult,
+  minAsOf: number,
+  signal: AbortSignal,
+): Promise<MaskPlan> {
   const op = "catalog.explain";
   return new Promise((resolve, reject) => {
     const stream = client.mask({ deadline: Date.now() + DEADLINE_MS });
@@ -20,6 +25,6 @@ export function maskingPlan(client: MaskingServiceClient, request: PlanResult, s
       signal.removeEventListener("abort", abort);
       reject(new AppError("unavailable", op, "masking gave no plan"));
     });
-    stream.write({ id: 1, what: { $case: "plan", value: request }, minAsOf: 0, traceparent: "" });
+    stream.write({ id: 1, what: { $case: "plan", value: request }, minAsOf, traceparent: "" });
   });
 }
