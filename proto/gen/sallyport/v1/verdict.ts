@@ -320,7 +320,7 @@ export interface RelationFact {
   columns: string[];
   /** table, view, materialized-view, partitioned, foreign, sequence, catalog, temporary, unknown */
   kind: string;
-  /** of a view: tables that its definition reads, through other views too */
+  /** of a view: tables that its definition reads, through other views too; 0 among them: it may read more */
   reads: number[];
 }
 
@@ -385,7 +385,7 @@ export interface ExecutedStatement {
   normalized: string;
 }
 
-/** A column of a table: never of a view, which is followed to what it shows. */
+/** A column of a table. Views are followed to what they show; a column of one that a rule classifies is listed besides. */
 export interface BaseColumn {
   /** as observed */
   relationOid: number;
@@ -436,7 +436,14 @@ export interface StatementLineage {
 
 /** A column on whose values a result depends without showing them: conditions, joins, order, groups. */
 export interface Probe {
-  column: BaseColumn | undefined;
+  column:
+    | BaseColumn
+    | undefined;
+  /**
+   * otherwise than for equality with a value that is given, or with other data of a class, or for order and groups: by a
+   * pattern, a range, a part of it, a list. One such command can spell out every value
+   */
+  searched: boolean;
 }
 
 /** What a command writes where: a copy is of the classes of what was copied. */
@@ -487,6 +494,8 @@ export interface CommandFacts {
   flows: ColumnFlow[];
   /** classes of `probes` that the principal may not see in clear */
   probedClasses: string[];
+  /** those of them that are searched */
+  searchedClasses: string[];
 }
 
 /** Where a verdict may be used again. Only within the session that it was given to. */
@@ -2021,13 +2030,16 @@ export const StatementLineage: MessageFns<StatementLineage> = {
 };
 
 function createBaseProbe(): Probe {
-  return { column: undefined };
+  return { column: undefined, searched: false };
 }
 
 export const Probe: MessageFns<Probe> = {
   encode(message: Probe, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
     if (message.column !== undefined) {
       BaseColumn.encode(message.column, writer.uint32(10).fork()).join();
+    }
+    if (message.searched !== false) {
+      writer.uint32(16).bool(message.searched);
     }
     return writer;
   },
@@ -2053,6 +2065,14 @@ export const Probe: MessageFns<Probe> = {
             message.column = BaseColumn.decode(reader, reader.uint32());
             continue;
           }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.searched = reader.bool();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -2066,13 +2086,19 @@ export const Probe: MessageFns<Probe> = {
   },
 
   fromJSON(object: any): Probe {
-    return { column: isSet(object.column) ? BaseColumn.fromJSON(object.column) : undefined };
+    return {
+      column: isSet(object.column) ? BaseColumn.fromJSON(object.column) : undefined,
+      searched: isSet(object.searched) ? globalThis.Boolean(object.searched) : false,
+    };
   },
 
   toJSON(message: Probe): unknown {
     const obj: any = {};
     if (message.column !== undefined) {
       obj.column = BaseColumn.toJSON(message.column);
+    }
+    if (message.searched !== false) {
+      obj.searched = message.searched;
     }
     return obj;
   },
@@ -2085,6 +2111,7 @@ export const Probe: MessageFns<Probe> = {
     message.column = (object.column !== undefined && object.column !== null)
       ? BaseColumn.fromPartial(object.column)
       : undefined;
+    message.searched = object.searched ?? false;
     return message;
   },
 };
@@ -2304,6 +2331,7 @@ function createBaseCommandFacts(): CommandFacts {
     probes: [],
     flows: [],
     probedClasses: [],
+    searchedClasses: [],
   };
 }
 
@@ -2365,6 +2393,9 @@ export const CommandFacts: MessageFns<CommandFacts> = {
     }
     for (const v of message.probedClasses) {
       writer.uint32(154).string(v!);
+    }
+    for (const v of message.searchedClasses) {
+      writer.uint32(162).string(v!);
     }
     return writer;
   },
@@ -2534,6 +2565,14 @@ export const CommandFacts: MessageFns<CommandFacts> = {
             message.probedClasses.push(reader.string());
             continue;
           }
+          case 20: {
+            if (tag !== 162) {
+              break;
+            }
+
+            message.searchedClasses.push(reader.string());
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -2601,6 +2640,11 @@ export const CommandFacts: MessageFns<CommandFacts> = {
         : globalThis.Array.isArray(object?.probed_classes)
         ? object.probed_classes.map((e: any) => globalThis.String(e))
         : [],
+      searchedClasses: globalThis.Array.isArray(object?.searchedClasses)
+        ? object.searchedClasses.map((e: any) => globalThis.String(e))
+        : globalThis.Array.isArray(object?.searched_classes)
+        ? object.searched_classes.map((e: any) => globalThis.String(e))
+        : [],
     };
   },
 
@@ -2663,6 +2707,9 @@ export const CommandFacts: MessageFns<CommandFacts> = {
     if (message.probedClasses?.length) {
       obj.probedClasses = message.probedClasses;
     }
+    if (message.searchedClasses?.length) {
+      obj.searchedClasses = message.searchedClasses;
+    }
     return obj;
   },
 
@@ -2690,6 +2737,7 @@ export const CommandFacts: MessageFns<CommandFacts> = {
     message.probes = object.probes?.map((e) => Probe.fromPartial(e)) || [];
     message.flows = object.flows?.map((e) => ColumnFlow.fromPartial(e)) || [];
     message.probedClasses = object.probedClasses?.map((e) => e) || [];
+    message.searchedClasses = object.searchedClasses?.map((e) => e) || [];
     return message;
   },
 };
