@@ -27,6 +27,16 @@ const NAMES_QUERY =
   "(SELECT pg_catalog.json_object_agg(name, statement) FROM pg_catalog.pg_prepared_statements), " +
   "(SELECT pg_catalog.json_object_agg(name, statement) FROM pg_catalog.pg_cursors)";
 
+const PLAIN_SETTING = /^\s*SET\s(?:[\w\s.,=+-]|'[\w\s.,:/+-]*')+;?\s*$/i;
+const LONGEST_SETTING = 256;
+
+/**
+ * A SET that means the same whatever the session's state. To ask for the state takes the transaction's snapshot, and its
+ * isolation level cannot be set any more after that: such texts are decided as though the state were not known.
+ */
+const isPlainSetting = (text: Buffer | undefined): boolean =>
+  text !== undefined && text.length <= LONGEST_SETTING && PLAIN_SETTING.test(text.toString("latin1"));
+
 export class Certainty {
   readonly #parts: CertaintyParts;
   readonly #turn: Turn;
@@ -59,8 +69,8 @@ export class Certainty {
     if (state.mayRebind(facts)) prepared.nothingCertain();
   }
 
-  /** False: something has to happen first; then the message is looked at again. */
-  sure(): boolean {
+  /** False: something has to happen first; then the message, with this text, is looked at again. */
+  sure(text?: Buffer): boolean {
     const { state } = this.#parts;
     const sure = !this.#settleFirst && !this.#verifyNames && !state.stale && !state.unobserved;
     if (!sure) {
@@ -70,7 +80,7 @@ export class Certainty {
       }
       this.#settleFirst = false;
       // In a failed transaction nothing can be asked, and nothing runs but its end.
-      const canAsk = state.status !== "E";
+      const canAsk = state.status !== "E" && !(this.#inTransaction && !this.#verifyNames && isPlainSetting(text));
       if ((state.stale || this.#verifyNames) && canAsk && !this.#askedInVain) {
         this.#turn.again = true;
         this.ask();
@@ -88,6 +98,10 @@ export class Certainty {
       }
     }
     return true;
+  }
+
+  get #inTransaction(): boolean {
+    return this.#parts.state.status === "T" || this.#turn.unsynced;
   }
 
   /**

@@ -285,8 +285,8 @@ export class ClientSide {
   }
 
   #query(message: Message): void {
-    if (!this.#certainty.sure()) return;
     const text = decodeQuery(message.bytes, message.start + 5, message.end);
+    if (!this.#certainty.sure(text)) return;
     const { cycle } = this.#parts.frontend;
     this.#admissions.decide({
       kind: "simple-query",
@@ -300,7 +300,7 @@ export class ClientSide {
     const parsed = decodeParse(message.bytes, message.start + 5, message.end);
     const { statement: name, parameterTypes } = parsed;
     if (this.#parts.prepared.full) return this.#admissions.refuseHere(TOO_MANY_NAMES);
-    if (!this.#certainty.sure()) return;
+    if (!this.#certainty.sure(parsed.text)) return;
     const { frontend, prepared, state } = this.#parts;
     const { cycle } = frontend;
     // It is kept for as long as the statement: a view would keep the whole chunk that it came in.
@@ -326,7 +326,7 @@ export class ClientSide {
     // Made in an earlier cycle and not answered: it may have been skipped, and the name mean something older.
     if (known !== undefined && !known.answered && known.cycle < frontend.cycle) this.#certainty.mustSettle();
     if (known !== undefined && !known.certain) this.#certainty.mustVerifyNames();
-    if (!this.#certainty.sure()) return;
+    if (!this.#certainty.sure(known?.text)) return;
     const statement = prepared.statement(bind.statement);
     const inSql = statement === undefined ? state.preparedInSql(bind.statement) : undefined;
     const text = statement?.text ?? (inSql === undefined ? undefined : Buffer.from(inSql, "utf8"));

@@ -40,6 +40,8 @@ const MAX_BYTES = 32 * 1024 * 1024;
 export class Prepared {
   readonly #statements = new Map<string, Statement>();
   readonly #portals = new Map<string, Portal>();
+  /** By name: what stood there when another was parsed under it, which the target refuses. */
+  readonly #replaced = new Map<string, Statement>();
   #bytes = 0;
 
   /** One session may not fill the gateway's memory with names. */
@@ -61,8 +63,11 @@ export class Prepared {
   }
 
   addStatement(statement: Statement): void {
-    this.#removeStatement(statement.name);
-    this.#statements.set(statement.name, statement);
+    const { name } = statement;
+    const replaced = this.#statements.get(name);
+    this.#removeStatement(name);
+    if (name !== "") this.#keepReplaced(name, replaced);
+    this.#statements.set(name, statement);
     this.#bytes += statement.text.length;
   }
 
@@ -75,9 +80,16 @@ export class Prepared {
     return replaced;
   }
 
-  /** The target refused it, or never looked at it. */
+  /** The target refused it, or never looked at it: what had its name before has it still, if the target says so. */
   statementFailed(statement: Statement): void {
-    if (this.#statements.get(statement.name) === statement) this.#removeStatement(statement.name);
+    const { name } = statement;
+    if (this.#statements.get(name) !== statement) return;
+    this.#removeStatement(name);
+    const before = statement.answered ? undefined : this.#replaced.get(name);
+    this.#keepReplaced(name, undefined);
+    if (before === undefined) return;
+    this.#statements.set(name, { ...before, certain: false });
+    this.#bytes += before.text.length;
   }
 
   portalFailed(portal: Portal): void {
@@ -86,8 +98,9 @@ export class Prepared {
 
   /** CloseComplete, for what had the name when the Close was sent: another may have it by now. */
   closed(what: Statement | Portal): void {
-    if ("command" in what) this.portalFailed(what);
-    else this.statementFailed(what);
+    if ("command" in what) return this.portalFailed(what);
+    if (this.#statements.get(what.name) === what) this.#removeStatement(what.name);
+    this.#keepReplaced(what.name, undefined);
   }
 
   /** A transaction has ended with the Sync of `cycle`: its portals are gone. */
@@ -134,6 +147,15 @@ export class Prepared {
       if (queries.get(portal.name) === portal.text.toString("utf8")) portal.certain = true;
       else this.#removePortal(portal.name);
     }
+  }
+
+  #keepReplaced(name: string, statement: Statement | undefined): void {
+    const before = this.#replaced.get(name);
+    if (before !== undefined) this.#bytes -= before.text.length;
+    this.#replaced.delete(name);
+    if (statement?.answered !== true) return;
+    this.#replaced.set(name, statement);
+    this.#bytes += statement.text.length;
   }
 
   #removePortal(name: string): void {

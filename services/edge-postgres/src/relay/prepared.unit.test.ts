@@ -23,6 +23,43 @@ function portal(name: string, parameter = Buffer.alloc(0)): Portal {
   return { name, text, command: commandOf(decision, "portal"), cycle: 0, changes: 0, certain: true };
 }
 
+describe("a Parse under a name that is taken", () => {
+  const unanswered = (text: string): Statement => statement("s", text, { answered: false });
+
+  test("that the target refuses leaves the statement before it, which is verified before it is used", () => {
+    const prepared = new Prepared();
+    prepared.addStatement(statement("s", "SELECT 1"));
+    const second = unanswered("SELECT 2");
+    prepared.addStatement(second);
+    prepared.statementFailed(second);
+    expect(prepared.statement("s")).toMatchObject({ text: Buffer.from("SELECT 1"), certain: false });
+    prepared.verified('{"s": "SELECT 3"}', null);
+    expect(prepared.statement("s")).toBeUndefined();
+  });
+
+  test("leaves nothing of one that was not answered, was closed, or has no name", () => {
+    const prepared = new Prepared();
+    const [first, second] = [unanswered("SELECT 1"), unanswered("SELECT 2")];
+    prepared.addStatement(first);
+    prepared.addStatement(second);
+    prepared.statementFailed(second);
+    expect(prepared.statement("s")).toBeUndefined();
+
+    const closed = statement("s", "SELECT 1");
+    prepared.addStatement(closed);
+    prepared.addStatement(second);
+    prepared.closed(closed);
+    prepared.statementFailed(second);
+    expect(prepared.statement("s")).toBeUndefined();
+
+    prepared.addStatement(statement("", "SELECT 1"));
+    const unnamed = statement("", "SELECT 2", { answered: false });
+    prepared.addStatement(unnamed);
+    prepared.statementFailed(unnamed);
+    expect(prepared.statement("")).toBeUndefined();
+  });
+});
+
 describe("CloseComplete", () => {
   test("ends what had the name when the Close was sent, not what has it since", () => {
     const prepared = new Prepared();

@@ -38,7 +38,7 @@ export const HIDDEN_FUNCTION =
 
 export const noSuchStatement = (name: string): LocalError => ({
   sqlstate: "26000",
-  message: `prepared statement "${name}" does not exist`,
+  message: name === "" ? "unnamed prepared statement does not exist" : `prepared statement "${name}" does not exist`,
   detail: "The gateway does not know it, or cannot be sure any more what it stands for.",
   hint: "Prepare it again.",
 });
