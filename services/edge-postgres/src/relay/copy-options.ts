@@ -1,4 +1,4 @@
-import { copyQueryOf } from "./copy-query.ts";
+import { copyQueryOf, withoutComments } from "./copy-query.ts";
 
 /**
  * The options of `COPY … TO STDOUT`, read from a text that `policy` has already parsed as one COPY of a plain table; of a query, a
@@ -33,7 +33,8 @@ interface Settings {
 type Token = { readonly kind: "word" | "string" | "sign"; readonly text: string };
 
 export function copyFormatOf(sql: string): CopyFormat | undefined {
-  const tokens = tokensOf(copyQueryOf(sql)?.rest ?? sql);
+  const text = withoutComments(copyQueryOf(sql)?.rest ?? sql);
+  const tokens = text === undefined ? undefined : tokensOf(text);
   if (tokens === undefined) return undefined;
   if (isSign(tokens.at(-1), ";")) tokens.pop();
   if (tokens.some((t) => isSign(t, ";")) || !isWord(tokens[0], "copy")) return undefined;

@@ -29,6 +29,19 @@ export function copyQueryOf(sql: string): CopyQuery | undefined {
   return undefined;
 }
 
+/** With a space for each comment, as the server reads it; undefined: something does not end. */
+export function withoutComments(sql: string): string | undefined {
+  let text = "";
+  for (let at = 0; at < sql.length;) {
+    const comment = afterComment(sql, at);
+    const next = comment ?? afterToken(sql, at);
+    if (next === undefined || next === "open") return undefined;
+    text += comment === undefined ? sql.slice(at, next) : " ";
+    at = next;
+  }
+  return text;
+}
+
 const LETTER = /[A-Za-z_\u0080-\uffff]/;
 const WORD = /[A-Za-z0-9_$\u0080-\uffff]*/y;
 const BLANK = /[ \t\n\r\f\v]*/y;

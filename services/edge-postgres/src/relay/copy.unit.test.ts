@@ -22,6 +22,7 @@ describe("options that are understood", () => {
     ["COPY  t TO STDOUT with csv delimiter as '|' quote '''' escape '^'", { quote: 39, escape: 94, delimiter: 124 }],
     ["COPY t TO STDOUT (DELIMITER E'\\t')", text],
     ["COPY t TO STDOUT (ENCODING 'UTF8')", text],
+    ["/* app='x' /* ; */ */ COPY t -- TO '/tmp/x'\n TO STDOUT /* */ CSV", { format: "csv" }],
     ["COPY t TO STDOUT BINARY", { format: "binary" }],
     ["COPY t TO STDOUT (FORMAT binary)", { format: "binary" }],
   ])("%s", (sql, expected) => expect(copyFormatOf(sql)).toMatchObject(expected));
@@ -38,7 +39,7 @@ describe("options that are not", () => {
     "COPY t TO STDOUT; SELECT 1",
     "COPY t TO '/tmp/x'",
     "COPY t TO STDOUT -- (FORMAT csv)",
-    "COPY t TO STDOUT /* */ CSV",
+    "COPY t TO STDOUT /* CSV",
     "COPY t TO STDOUT (DELIMITER 'ab')",
     "COPY t TO STDOUT (QUOTE '|')",
     "SELECT 1",
