@@ -54,6 +54,7 @@ export default defineConfig({
           hookTimeout: 120_000,
           pool: "forks",
           fileParallelism: false,
+          maxConcurrency: 3,
           sequence: { groupOrder: 4 },
         },
       },

@@ -1,4 +1,4 @@
--- As superuser, in the database `postgres`: a role that could do harm, so that nothing is refused for lack of rights.
+-- As superuser, in the database `postgres`.
 CREATE ROLE sallyport_app LOGIN PASSWORD '${PASSWORD}';
 CREATE DATABASE corpus OWNER sallyport_app;
 CREATE ROLE sallyport_other;

@@ -1,7 +1,7 @@
-import { afterAll, beforeAll, expect, test } from "vitest";
-import { allCases } from "./case-file.ts";
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { allCases, type Case } from "./case-file.ts";
 import { Target } from "./place.ts";
-import { runCase } from "./run-case.ts";
+import { isPlain, runCase } from "./run-case.ts";
 
 /** Every case of `cases/`, through the real edge, in each mode in which it applies. */
 
@@ -27,7 +27,7 @@ afterAll(async () => {
   );
 });
 
-test.for(cases.map((one) => [one.id, one] as const))("%s", async ([, one]) => {
+async function check(one: Case): Promise<void> {
   const { modes, problems } = await runCase(one, target);
   totals.cases++;
   totals.runs += modes.length;
@@ -38,7 +38,12 @@ test.for(cases.map((one) => [one.id, one] as const))("%s", async ([, one]) => {
     return;
   }
   expect(problems.length, `${one.title}\n${problems.join("\n")}\n`).toBe(0);
-});
+}
+
+// Queries do not get into each other's way; what changes something, even for a moment, runs alone.
+const named = (wanted: boolean) => cases.filter((one) => isPlain(one) === wanted).map((one) => [one.id, one] as const);
+describe.concurrent("queries", () => void test.for(named(true))("%s", ([, one]) => check(one)));
+describe("commands", () => void test.for(named(false))("%s", ([, one]) => check(one)));
 
 test("nothing that was refused or held has changed anything", async () => {
   expect(await target.value(STATE)).toBe(before);

@@ -88,7 +88,8 @@ async function fill(target: TargetAddress, password: string): Promise<void> {
     }
   });
   await asSuperuser(target, DATABASE, async (client) => {
-    await client.query("GRANT CREATE ON SCHEMA public TO sallyport_app; SET SESSION AUTHORIZATION sallyport_app");
+    await client.query(readFileSync(join(HERE, "rights.sql"), "utf8"));
+    await client.query("SET SESSION AUTHORIZATION sallyport_app");
     await client.query(readFileSync(join(HERE, "schema.sql"), "utf8"));
   });
 }

@@ -22,21 +22,30 @@ export interface Report {
 export async function runCase(one: Case, target: Target): Promise<Report> {
   const modes = modesFor(one).filter((mode) => one.expectations.some((expected) => expected.modes.includes(mode)));
   const problems: string[] = [];
-  let client: WireClient | undefined;
   for (const mode of modes) {
     // A session of its own for whatever leaves something in it.
-    if (client !== undefined && (client.closed || !isPlain(one))) {
-      client.close();
-      client = undefined;
-    }
-    client ??= await login(one.account, one.connection);
+    const client = isPlain(one) ? await borrow(one) : await login(one.account, one.connection);
     problems.push(...(await runMode(one, mode, client, target)));
+    if (isPlain(one)) giveBack(one, client);
+    else client.close();
   }
-  client?.close();
   return { modes, problems };
 }
 
-const isPlain = (one: Case): boolean => one.before.length === 0 && one.after.length === 0 && isQuery(one);
+export const isPlain = (one: Case): boolean => one.before.length === 0 && one.after.length === 0 && isQuery(one);
+
+const idle = new Map<string, WireClient[]>();
+
+async function borrow({ account, connection }: Case): Promise<WireClient> {
+  return idle.get(`${account}@${connection}`)?.pop() ?? (await login(account, connection));
+}
+
+function giveBack({ account, connection }: Case, client: WireClient): void {
+  if (client.closed) return;
+  const key = `${account}@${connection}`;
+  client.said.length = 0;
+  idle.set(key, [...(idle.get(key) ?? []), client]);
+}
 
 async function runMode(one: Case, mode: Mode, client: WireClient, target: Target): Promise<string[]> {
   const mark = `corpus-${++runs}-${one.id}`.replaceAll("/", "-");
@@ -164,9 +173,7 @@ export const bytesOf = (messages: readonly Message[]): Buffer =>
 
 function withoutRepeats(finds: readonly Find[]): Find[] {
   const seen = new Set<string>();
-  return finds
-    .filter(({ mark: { where }, form }) => !seen.has(`${where} ${form}`) && seen.add(`${where} ${form}`))
-    .slice(0, 5);
+  return finds.filter(({ mark: { where } }) => !seen.has(where) && seen.add(where)).slice(0, 3);
 }
 
 export const told = ({ mark, part, form, around }: Find): string =>

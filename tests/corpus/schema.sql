@@ -46,6 +46,18 @@ CREATE TABLE plain (id int PRIMARY KEY, label text, n int);
 INSERT INTO plain VALUES (1, 'red', 10), (2, 'green', 20), (3, 'blue', 30);
 CREATE TABLE scratch (id int, t text);
 
+-- What cases copy hidden values into: a copy keeps its class for good, so that nobody else is to use these.
+CREATE TABLE dump (id int PRIMARY KEY, label text, n int);
+INSERT INTO dump SELECT * FROM plain;
+CREATE TABLE bin (id int, t text);
+CREATE TABLE folk_teams (id int PRIMARY KEY, name text NOT NULL);
+CREATE TABLE folk (id int PRIMARY KEY, name text NOT NULL, team_id int REFERENCES folk_teams, email text, secret text);
+INSERT INTO folk SELECT id, name, NULL, email, secret FROM people;
+CREATE TABLE errands (id int PRIMARY KEY, person_id int, amount numeric(10, 2), status text, contact_email text);
+INSERT INTO errands SELECT * FROM orders;
+CREATE TABLE parts (id int, title text, body_secret text) PARTITION BY RANGE (id);
+CREATE TABLE parts_low PARTITION OF parts FOR VALUES FROM (0) TO (100);
+
 CREATE TABLE docs (id int, title text, body_secret text) PARTITION BY RANGE (id);
 CREATE TABLE docs_low PARTITION OF docs FOR VALUES FROM (0) TO (100);
 CREATE TABLE docs_high (body_secret text, id int, title text);
@@ -142,3 +154,5 @@ CREATE DOMAIN short AS text CHECK (length(VALUE) < 8);
 CREATE TYPE mood AS ENUM ('good', 'bad');
 CREATE TABLE checked (id int PRIMARY KEY, t text UNIQUE CHECK (length(t) < 9), d short, m mood, v varchar(3));
 INSERT INTO checked VALUES (1, 'one', 'one', 'good', 'one');
+CREATE TABLE checks (id int PRIMARY KEY, t text UNIQUE CHECK (length(t) < 9), d short, m mood, v varchar(3));
+INSERT INTO checks VALUES (1, 'kzvjqhjq', 'one', 'good', 'one');
