@@ -122,6 +122,7 @@ function commandValues({ protocol, facts, settings }: CommandInput): Values {
     user_code: facts.userCode,
     unknown: facts.relations.some((relation) => relation.kind === "unknown"),
     probes: facts.probedClasses,
+    searches: facts.searchedClasses,
   };
 }
 

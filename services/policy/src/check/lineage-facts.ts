@@ -20,9 +20,9 @@ export interface LineageScope extends NameScope {
   lookup: Lookup;
 }
 
-export type LineageFacts = Pick<CommandFacts, "lineage" | "probes" | "flows" | "probedClasses">;
+export type LineageFacts = Pick<CommandFacts, "lineage" | "probes" | "flows" | "probedClasses" | "searchedClasses">;
 
-const NONE: LineageFacts = { lineage: [], probes: [], flows: [], probedClasses: [] };
+const NONE: LineageFacts = { lineage: [], probes: [], flows: [], probedClasses: [], searchedClasses: [] };
 const TOO_LARGE = "it is too large to be followed";
 const MAX_PROBES = 1_000;
 
@@ -54,7 +54,13 @@ export function lineageFacts(outline: Outline, scope: LineageScope, missing: Set
     lineage: statements,
     probes: probes.slice(0, MAX_PROBES),
     flows,
-    probedClasses: probed(lineage, index, hidden),
+    probedClasses: classesAmong(probes, lineage, index, hidden),
+    searchedClasses: classesAmong(
+      probes.filter((probe) => probe.searched),
+      lineage,
+      index,
+      hidden,
+    ),
   };
 }
 
@@ -86,14 +92,20 @@ function unfollowed(outline: Outline, hidden: readonly string[]): LineageFacts {
   const lineage = Array.from({ length: outline.statementCount }, (_, statement) =>
     StatementLineage.fromPartial({ statement, unknown: TOO_LARGE }),
   );
-  return { lineage, probes: [], flows, probedClasses: [...hidden].toSorted() };
+  const any = [...hidden].toSorted();
+  return { lineage, probes: [], flows, probedClasses: any, searchedClasses: any };
 }
 
 /** Classes of what is probed that the principal may not see. What could not be walked may probe any. */
-function probed(lineage: TextLineage, index: SchemaIndex | undefined, hidden: readonly string[]): string[] {
-  if (lineage.incomplete) return [...hidden].toSorted();
+function classesAmong(
+  probes: readonly Probe[],
+  { incomplete }: TextLineage,
+  index: SchemaIndex | undefined,
+  hidden: readonly string[],
+): string[] {
+  if (incomplete) return [...hidden].toSorted();
   const found = new Set<string>();
-  for (const name of lineage.probes.flatMap((probe) => classesOf(probe, index))) {
+  for (const name of probes.flatMap((probe) => classesOf(probe, index))) {
     if (hidden.includes(name)) found.add(name);
   }
   return [...found].toSorted();

@@ -2,6 +2,7 @@
 
 import type { Json, JsonObject } from "../sql/parser.ts";
 import { isObject, strings, text, unwrap } from "../sql/tree.ts";
+import { condition, probeOrSearch } from "./conditions.ts";
 import { NOTHING, derived, join, tainted, unnamed } from "./flow.ts";
 import type { Flow } from "./flow.ts";
 import { flowOf, flowOfSetting } from "./function-flow.ts";
@@ -17,11 +18,11 @@ const CHOOSING = new Set(["min", "max", "any_value", "first_value", "last_value"
 export function call(node: JsonObject, env: Env, run: Run): Flow {
   const args = items(node["args"]).map((arg) => run.expression(arg, env));
   const order = items(node["agg_order"]).map((item) => run.expression(unwrap(item)?.node["node"], env));
-  run.probe(run.expression(node["agg_filter"], env));
+  condition(node["agg_filter"], env, run);
   if (isObject(node["over"])) windowProbes(node["over"], env, run);
   // WITHIN GROUP (ORDER BY x): x is an argument.
   const within = node["agg_within_group"] === true;
-  if (!within) run.probe(join(order, false));
+  if (!within) for (const flow of order) probeOrSearch(flow, run);
   return result(node, within ? [...args, ...order] : args, env, run);
 }
 
@@ -39,7 +40,7 @@ function result(node: JsonObject, args: readonly Flow[], env: Env, run: Run): Fl
   if (name === "current_setting" && flowOfSetting(constant(items(node["args"])[0])) === "nothing") return NOTHING;
   switch (flowOf(name)) {
     case "nothing":
-      run.probe(flow);
+      for (const arg of args) probeOrSearch(arg, run);
       return NOTHING;
     case "arguments":
       if (POPULATING.has(name)) return populated(args);
@@ -70,8 +71,8 @@ function constant(value: Json | undefined): string | undefined {
 
 /** PARTITION BY, ORDER BY and the bounds of a frame. */
 export function windowProbes(window: JsonObject, env: Env, run: Run): void {
-  for (const item of items(window["partitionClause"])) run.probe(run.expression(item, env));
-  for (const item of items(window["orderClause"])) run.probe(run.expression(unwrap(item)?.node["node"], env));
-  run.probe(run.expression(window["startOffset"], env));
-  run.probe(run.expression(window["endOffset"], env));
+  for (const item of items(window["partitionClause"])) probeOrSearch(run.expression(item, env), run);
+  for (const item of items(window["orderClause"])) probeOrSearch(run.expression(unwrap(item)?.node["node"], env), run);
+  run.search(run.expression(window["startOffset"], env));
+  run.search(run.expression(window["endOffset"], env));
 }

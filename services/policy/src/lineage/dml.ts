@@ -2,6 +2,7 @@
 
 import type { Json, JsonObject } from "../sql/parser.ts";
 import { isObject, text, unwrap } from "../sql/tree.ts";
+import { condition } from "./conditions.ts";
 import { NOTHING, derived, join, rowOf } from "./flow.ts";
 import type { Flow, Shape } from "./flow.ts";
 import { fromItems } from "./from-items.ts";
@@ -9,7 +10,7 @@ import type { Run } from "./run.ts";
 import { below, columnOf, itemNamed } from "./scope.ts";
 import type { Env, Item } from "./scope.ts";
 import { targets } from "./targets.ts";
-import { afterwards, targetOf, write } from "./written.ts";
+import { afterwards, proposed, targetOf, write } from "./written.ts";
 import type { Assigned, Target } from "./written.ts";
 import { withClause } from "./with.ts";
 
@@ -17,7 +18,7 @@ const items = (value: Json | undefined): Json[] => (Array.isArray(value) ? value
 
 export function insert(node: JsonObject, outer: Env, run: Run): Shape {
   const env = withClause(node["withClause"], outer, run);
-  const target = targetOf(node["relation"], env, run);
+  const target = targetOf(node["relation"], "new", env, run);
   const assigned = inserted(node, target, env, run);
   write(target, assigned, run);
   const conflict = isObject(node["onConflictClause"]) ? node["onConflictClause"] : undefined;
@@ -50,8 +51,8 @@ function inserted(node: JsonObject, target: Target, env: Env, run: Run): Map<str
 
 function onConflict(conflict: JsonObject, target: Target, assigned: Map<string, Flow>, env: Env, run: Run): void {
   const infer = isObject(conflict["infer"]) ? conflict["infer"] : {};
-  const proposed = { ...afterwards(target, assigned, run), name: "excluded", schema: undefined };
-  const inner = below(env, [target.item, proposed]);
+  const excluded = { ...proposed(target, assigned), name: "excluded", schema: undefined };
+  const inner = below(env, [target.item, excluded]);
   const arbiter = below(env, [target.item]);
   for (const element of items(infer["indexElems"])) {
     const node = unwrap(element)?.node ?? {};
@@ -59,29 +60,29 @@ function onConflict(conflict: JsonObject, target: Target, assigned: Map<string, 
     if (name !== undefined) run.probe(columnOf(target.item, name) ?? NOTHING);
     run.probe(run.expression(node["expr"], arbiter));
   }
-  run.probe(run.expression(infer["whereClause"], arbiter));
+  condition(infer["whereClause"], arbiter, run);
   const changes = assignments(conflict["targetList"], inner, run);
-  run.probe(run.expression(conflict["whereClause"], inner));
+  condition(conflict["whereClause"], inner, run);
   write(target, changes, run);
   for (const [name, flow] of changes) assigned.set(name, join([assigned.get(name) ?? NOTHING, flow], true));
 }
 
 export function update(node: JsonObject, outer: Env, run: Run): Shape {
   const env = withClause(node["withClause"], outer, run);
-  const target = targetOf(node["relation"], env, run);
+  const target = targetOf(node["relation"], "old", env, run);
   const all = fromItems(node["fromClause"], env, run, [target.item]);
   const inner = below(env, all);
   const assigned = assignments(node["targetList"], inner, run);
   write(target, assigned, run);
-  run.probe(run.expression(node["whereClause"], inner));
+  condition(node["whereClause"], inner, run);
   return returning(node, all.slice(1), { target, assigned, before: target.item }, env, run);
 }
 
 export function remove(node: JsonObject, outer: Env, run: Run): Shape {
   const env = withClause(node["withClause"], outer, run);
-  const target = targetOf(node["relation"], env, run);
+  const target = targetOf(node["relation"], "old", env, run);
   const all = fromItems(node["usingClause"], env, run, [target.item]);
-  run.probe(run.expression(node["whereClause"], below(env, all)));
+  condition(node["whereClause"], below(env, all), run);
   return returning(node, all.slice(1), { target, assigned: new Map(), before: target.item }, env, run);
 }
 

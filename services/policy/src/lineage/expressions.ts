@@ -146,7 +146,7 @@ function caseExpression(node: JsonObject, env: Env, run: Run): Flow {
   }
   results.push(run.expression(node["defresult"], env));
   const condition = join(conditions, false);
-  run.probe(condition);
+  run.search(condition);
   const result = join(results, true);
   const carries = condition.sources.length > 0 || condition.unknown !== "" || condition.temporary.length > 0;
   return { ...unnamed(join([result, condition], !carries)), fields: undefined };
@@ -178,19 +178,19 @@ function columnRef(node: JsonObject, env: Env, run: Run): Flow {
 }
 
 /** `(value).name` where the value has no such column, as far as is known: a part of it, or a call of `name`. */
-function functional(name: string, row: Flow, env: Env, run: Run): Flow {
+function functional(name: string, whole: Flow, env: Env, run: Run): Flow {
   const called = ownFunction([name], env, run);
   const shared = sharedFunction(name, env, run);
   if (shared || (called !== undefined && flowOf(called) === "unknown"))
-    return tainted(derived(row), run.note("a function that is not known"));
-  return derived(row);
+    return tainted(derived(whole), run.note("a function that is not known"));
+  return derived(whole);
 }
 
 /** `(c).email`, where c is an item of FROM. */
-function fieldOfItem(row: Json | undefined, field: Json | undefined, env: Env): Flow | undefined {
+function fieldOfItem(whole: Json | undefined, field: Json | undefined, env: Env): Flow | undefined {
   const step = unwrap(field);
   const name = step?.type === "String" ? text(step.node["sval"]) : undefined;
-  const found = name === undefined ? undefined : rowItem(row, env.level);
+  const found = name === undefined ? undefined : rowItem(whole, env.level);
   if (name === undefined || found === undefined) return undefined;
   const { item, beside } = found;
   const [column, ...others] = item.columns.filter((one) => one.name === name);
@@ -206,7 +206,7 @@ function indirection(node: JsonObject, env: Env, run: Run): Flow {
     const step = unwrap(item);
     const name = step?.type === "String" ? text(step.node["sval"]) : undefined;
     if (name !== undefined) {
-      const field = flow.fields?.find((column) => column.name === name);
+      const field = flow.fields?.find((one) => one.name === name);
       flow = field === undefined ? functional(name, flow, env, run) : unnamed(field.flow);
     } else if (step?.type === "A_Indices") {
       flow = derived(join([flow, all([...items(step.node["lidx"]), ...items(step.node["uidx"])], env, run)], false));
@@ -259,7 +259,7 @@ function holder(node: JsonObject, env: Env, run: Run, type: string): Flow {
   for (const child of children(type, node)) {
     if (EMPTY.has(child.type)) continue;
     if (child.type === "WindowDef") windowProbes(child.node, env, run);
-    else if (child.field === "agg_filter") run.probe(run.expression({ [child.type]: child.node }, env));
+    else if (child.field === "agg_filter") run.search(run.expression({ [child.type]: child.node }, env));
     else if (child.type === "TypeName") {
       if (!ownType(child.node, env, run)) flows.push(run.unknown("a type that is not the server's own"));
     } else if (child.type === "SelectStmt") {

@@ -3,6 +3,7 @@
 import type { Json, JsonObject } from "../sql/parser.ts";
 import { isObject, strings, text, unwrap } from "../sql/tree.ts";
 import { relationItem } from "./catalog.ts";
+import { condition } from "./conditions.ts";
 import { unknownShape } from "./flow.ts";
 import { joinItems } from "./joins.ts";
 import { rangeFunction, tableFunction } from "./range-functions.ts";
@@ -34,7 +35,7 @@ export function fromItem(value: Json | undefined, env: Env, left: readonly Item[
     case "RangeTableSample": {
       const sampled = fromItem(node["relation"], env, left, run);
       for (const arg of [...(Array.isArray(node["args"]) ? node["args"] : []), node["repeatable"]])
-        run.probe(run.expression(arg, below(env, left)));
+        run.search(run.expression(arg, below(env, left)));
       return sampled;
     }
     case "RangeFunction":
@@ -70,6 +71,6 @@ function join(node: JsonObject, env: Env, left: readonly Item[], run: Run): Item
   const rightItems = fromItem(node["rarg"], env, [...left, ...leftItems], run);
   const items = joinItems(node, leftItems, rightItems, run);
   // ON sees the two sides, and nothing else of this FROM.
-  run.probe(run.expression(node["quals"], below(env, [...leftItems, ...rightItems])));
+  condition(node["quals"], below(env, [...leftItems, ...rightItems]), run);
   return items;
 }

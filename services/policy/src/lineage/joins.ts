@@ -2,6 +2,7 @@
 
 import type { Json, JsonObject } from "../sql/parser.ts";
 import { isObject, strings, text } from "../sql/tree.ts";
+import { matched } from "./conditions.ts";
 import { NO_ORIGIN, join, openShape } from "./flow.ts";
 import type { Column, Flow, Shape } from "./flow.ts";
 import type { Run } from "./run.ts";
@@ -74,7 +75,7 @@ function mergedColumns(node: JsonObject, left: Shape, right: Shape, run: Run): M
   const open = [left.open, right.open].filter((flow) => flow !== undefined);
   if (open.length > 0) {
     const flow = join([...open, ...[...left.columns, ...right.columns].map((column) => column.flow)], false);
-    if (natural || using.length > 0) run.probe(flow);
+    if (natural || using.length > 0) run.search(flow);
     return { kind: "open", flow };
   }
   const names = natural ? commonNames(left, right) : using;
@@ -84,8 +85,7 @@ function mergedColumns(node: JsonObject, left: Shape, right: Shape, run: Run): M
     const r = right.columns.find((column) => column.name === name);
     if (l === undefined || r === undefined)
       return { kind: "open", flow: run.unknown("a column that was not observed") };
-    run.probe(l.flow);
-    run.probe(r.flow);
+    matched(l.flow, r.flow, run);
     columns.push({ name, flow: mergedFlow(node["jointype"], l.flow, r.flow) });
   }
   return { kind: "columns", columns };

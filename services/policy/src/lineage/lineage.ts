@@ -10,7 +10,7 @@ import type { JsonObject, RawStatement } from "../sql/parser.ts";
 import { unwrap } from "../sql/tree.ts";
 import { insert, remove, update } from "./dml.ts";
 import { expression } from "./expressions.ts";
-import { NOTHING, unknownShape } from "./flow.ts";
+import { NOTHING, columnKey, unknownShape } from "./flow.ts";
 import type { Shape } from "./flow.ts";
 import { merge } from "./merge.ts";
 import { baseColumns, columnFlow, outputColumn, temporaryRelations } from "./messages.ts";
@@ -59,6 +59,7 @@ export function lineageOf(statements: readonly RawStatement[], input: LineageInp
   const { index, database, searchPath, schemaTouched, definesFrom = Number.POSITIVE_INFINITY } = input;
   const temporary = temporaryRelations(input.temporary);
   const probes = new Set<number>();
+  const searches = new Set<number>();
   const missing = new Set<string>();
   const found: TextLineage = { statements: [], probes: [], flows: [], incomplete: false, missing: [] };
   for (const [statement, { stmt }] of statements.entries()) {
@@ -66,11 +67,14 @@ export function lineageOf(statements: readonly RawStatement[], input: LineageInp
     const run = new Run(names, input.syntax, walkers);
     found.statements.push(described(statement, resultIn(stmt, run, input), index));
     for (const key of run.probes) probes.add(key);
+    for (const key of run.searches) searches.add(key);
     for (const text of run.missing) missing.add(text);
     found.incomplete ||= run.incomplete;
     for (const written of run.written) found.flows.push(columnFlow(written, index));
   }
-  found.probes = baseColumns(probes, index).map((column) => ({ column }));
+  found.probes = baseColumns(probes, index).map((column) => {
+    return { column, searched: searches.has(columnKey(column.relationOid, column.number)) };
+  });
   found.missing = [...missing];
   return found;
 }

@@ -2,6 +2,7 @@
 
 import type { Json, JsonObject } from "../sql/parser.ts";
 import { text, unwrap } from "../sql/tree.ts";
+import { condition } from "./conditions.ts";
 import { assignments, returning } from "./dml.ts";
 import { NOTHING, join } from "./flow.ts";
 import type { Flow, Shape } from "./flow.ts";
@@ -17,14 +18,14 @@ const items = (value: Json | undefined): Json[] => (Array.isArray(value) ? value
 
 export function merge(node: JsonObject, outer: Env, run: Run): Shape {
   const env = withClause(node["withClause"], outer, run);
-  const target = targetOf(node["relation"], env, run);
+  const target = targetOf(node["relation"], "old", env, run);
   const sources = fromItem(node["sourceRelation"], env, [], run);
-  run.probe(run.expression(node["joinCondition"], below(env, [...sources, target.item])));
+  condition(node["joinCondition"], below(env, [...sources, target.item]), run);
   const assigned = new Map<string, Flow>();
   for (const item of items(node["mergeWhenClauses"])) {
     const clause = unwrap(item)?.node ?? {};
     const inner = below(env, inSight(clause, sources, target.item));
-    run.probe(run.expression(clause["condition"], inner));
+    condition(clause["condition"], inner, run);
     for (const [name, flow] of changes(clause, target, inner, run))
       assigned.set(name, join([assigned.get(name) ?? NOTHING, flow], true));
   }

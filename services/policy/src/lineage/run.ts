@@ -43,6 +43,9 @@ const TOO_LARGE = "it is too large to be followed";
 
 export class Run {
   readonly probes = new Set<number>();
+  /** those of them that are searched (conditions.ts) */
+  readonly searches = new Set<number>();
+  readonly #guesses = new Map<number, number>();
   readonly written: Written[] = [];
   /** texts whose syntax is needed first */
   readonly missing = new Set<string>();
@@ -72,6 +75,7 @@ export class Run {
   /** What a part of this text, analysed under other names, has found. */
   adopt(part: Run): void {
     for (const key of part.probes) this.probes.add(key);
+    for (const key of part.searches) this.searches.add(key);
     for (const text of part.missing) this.missing.add(text);
     this.written.push(...part.written);
     if (part.unrecognised !== "") this.note(part.unrecognised);
@@ -108,6 +112,23 @@ export class Run {
   /** Results depend on it without showing it. */
   probe(flow: Flow): void {
     for (const key of flow.sources) this.probes.add(key);
+  }
+
+  /** Results depend on parts of it, or on lists of its values. */
+  search(flow: Flow): void {
+    this.probe(flow);
+    for (const key of flow.sources) this.searches.add(key);
+  }
+
+  /** How many values of it the text has guessed, with this one. */
+  guess(flow: Flow): number {
+    let most = 0;
+    for (const key of flow.sources) {
+      const count = (this.#guesses.get(key) ?? 0) + 1;
+      this.#guesses.set(key, count);
+      most = Math.max(most, count);
+    }
+    return most;
   }
 
   unknown(why: string): Flow {

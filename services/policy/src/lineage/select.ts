@@ -3,6 +3,7 @@
 import type { Json, JsonObject } from "../sql/parser.ts";
 import { isObject, strings, text, unwrap } from "../sql/tree.ts";
 import { windowProbes } from "./calls.ts";
+import { condition, matched, probeOrSearch } from "./conditions.ts";
 import { NOTHING, join, openShape, unnamed } from "./flow.ts";
 import type { Column, Flow, Shape } from "./flow.ts";
 import { fromItems } from "./from-items.ts";
@@ -21,9 +22,9 @@ export function select(node: JsonObject, outer: Env, run: Run): Shape {
   if (Array.isArray(node["valuesLists"])) return sorted(node, values(node["valuesLists"], env, run), env, run);
   const inner = below(env, fromItems(node["fromClause"], env, run));
   const shape = targets(node["targetList"], inner, run);
-  run.probe(run.expression(node["whereClause"], inner));
+  condition(node["whereClause"], inner, run);
   for (const item of items(node["groupClause"])) grouped(item, shape, inner, run);
-  run.probe(run.expression(node["havingClause"], inner));
+  condition(node["havingClause"], inner, run);
   for (const item of items(node["windowClause"])) windowProbes(unwrap(item)?.node ?? {}, inner, run);
   return sorted(node, shape, inner, run);
 }
@@ -58,7 +59,10 @@ function combine(operation: JsonObject, left: Shape, right: Shape, run: Run): Sh
     return openShape(open.length > 0 ? flow : join([flow, run.unknown("syntax")], false));
   }
   // Equal rows become one, or are looked for on the other side.
-  if (except || operation["all"] !== true) for (const flow of [...flowsOf(left), ...flowsOf(right)]) run.probe(flow);
+  const looksFor = except || operation["op"] === "SETOP_INTERSECT";
+  if (looksFor)
+    for (const [i, { flow }] of left.columns.entries()) matched(flow, right.columns[i]?.flow ?? NOTHING, run);
+  else if (operation["all"] !== true) for (const flow of [...flowsOf(left), ...flowsOf(right)]) run.probe(flow);
   const columns = left.columns.map(({ name, flow }, i): Column => {
     const other = right.columns[i]?.flow ?? NOTHING;
     return { name, flow: { ...unnamed(except ? flow : join([flow, other], true)), fields: undefined } };
@@ -99,8 +103,8 @@ function sorted(node: JsonObject, shape: Shape, env: Env, run: Run): Shape {
     if (isObject(item) && Object.keys(item).length > 0) ordered(item, shape, env, run);
     else for (const flow of flowsOf(shape)) run.probe(flow);
   }
-  run.probe(run.expression(node["limitCount"], env));
-  run.probe(run.expression(node["limitOffset"], env));
+  run.search(run.expression(node["limitCount"], env));
+  run.search(run.expression(node["limitOffset"], env));
   return shape;
 }
 
@@ -110,9 +114,9 @@ function ordered(value: Json | undefined, shape: Shape, env: Env, run: Run): voi
   const named = name === undefined ? [] : shape.columns.filter((column) => column.name === name);
   const numbered = byNumber(value, shape);
   if (shape.open !== undefined && (name !== undefined || numbered !== undefined)) run.probe(shape.open);
-  if (numbered !== undefined) run.probe(numbered.flow);
-  else if (named.length > 0) for (const column of named) run.probe(column.flow);
-  else run.probe(run.expression(value, env));
+  if (numbered !== undefined) probeOrSearch(numbered.flow, run);
+  else if (named.length > 0) for (const column of named) probeOrSearch(column.flow, run);
+  else probeOrSearch(run.expression(value, env), run);
 }
 
 /** In GROUP BY a column that is read goes before a result column of that name. */
@@ -125,7 +129,7 @@ function grouped(value: Json, shape: Shape, env: Env, run: Run): void {
   const read =
     name === undefined || env.level === undefined ? undefined : columnNamed({ ...env.level, outer: undefined }, name);
   if (read === undefined) ordered(value, shape, env, run);
-  else run.probe(read);
+  else probeOrSearch(read, run);
 }
 
 function loneName(value: Json | undefined): string | undefined {
