@@ -7,13 +7,15 @@ import {
   ApplyRequest,
   CatalogServiceClient,
   ConfigurationServiceClient,
+  ExplainRequest,
+  Finding_Level,
   ObserveSchemaRequest,
   RecordCopiesRequest,
   type SourceFile,
 } from "@sallyport/proto/catalog";
 import { Schema } from "@sallyport/proto/catalog_model";
 import type { Event } from "@sallyport/proto/event";
-import { AuthenticateResponse, IdentityServiceService } from "@sallyport/proto/identity";
+import { AuthenticateResponse, DescribeResponse, IdentityServiceService } from "@sallyport/proto/identity";
 import { PolicyServiceService } from "@sallyport/proto/policy";
 import {
   AppError,
@@ -70,7 +72,10 @@ const identity = service({
                 throw new AppError("unauthenticated", "test", "this token is not known");
               return AuthenticateResponse.fromPartial({ principal: { id: `user:${token.slice("token-of-".length)}` } });
             }
-          : () => Promise.reject(new AppError("internal", "test", "not here")),
+          : name === "describe"
+            ? async ({ principalId }: { principalId: string }) =>
+                DescribeResponse.fromPartial({ principal: { id: principalId } })
+            : () => Promise.reject(new AppError("internal", "test", "not here")),
     },
   ) as never,
 });
@@ -360,6 +365,55 @@ test("a copy is said once, whoever tells of it, and nonsense is refused", async 
   ]) {
     await expect(record(wrong)).rejects.toMatchObject({ code: "invalid-input" });
   }
+});
+
+test("doctor: by whoever audits or configures; an edge that cannot log in says why", async () => {
+  const client = await internal();
+  const diagnose = (who: string, connection = "sandbox") =>
+    callUnary(people, "doctor", { connection, database: "", cached: false }, as(who));
+  const before = events.length;
+  await expect(diagnose("engineer")).rejects.toMatchObject({ code: "not-permitted", message: "audit is not for you" });
+  await expect(diagnose("security", "nope")).rejects.toMatchObject({ code: "not-found" });
+  expect(events.length).toBe(before);
+
+  const asked = diagnose("security");
+  const request = await eventually(() => events.slice(before).find((e) => e.fact?.$case === "observationRequested"));
+  expect(request).toMatchObject({
+    cause: "user:security",
+    fact: { value: { connection: "sandbox", database: "sandbox" } },
+  });
+  const problem = { code: "unavailable", message: "127.0.0.1:5432: connection refused" };
+  const told = ObserveSchemaRequest.fromPartial({ connection: "sandbox", problem });
+  expect(await callUnary(client, "observeSchema", told, deadline)).toMatchObject({ digest: "", changed: false });
+  const { findings, observedAtMs } = await asked;
+  expect(findings[0]).toMatchObject({
+    level: Finding_Level.LEVEL_PROBLEM,
+    check: "reachable",
+    message: expect.stringContaining("127.0.0.1:5432: connection refused"),
+  });
+  expect(observedAtMs).toBe(0);
+});
+
+test("explain: one's own where one may connect, somebody else's with audit and on record before it is answered", async () => {
+  const explain = (who: string, connection: string, principalId = "", text = "SELECT 1") =>
+    callUnary(people, "explain", ExplainRequest.fromPartial({ connection, text, principalId }), as(who));
+  const before = events.length;
+  const explained = () => events.slice(before).filter((e) => e.fact?.$case === "commandExplained");
+  await expect(explain("engineer", "orders")).rejects.toMatchObject({ message: "connect is not for you" });
+  await expect(explain("engineer", "sandbox", "user:dba")).rejects.toMatchObject({ message: "audit is not for you" });
+  await expect(explain("engineer", "sandbox", "", "  ")).rejects.toMatchObject({ code: "invalid-input" });
+  expect(explained()).toEqual([]);
+  // Policy is not played here: that it is asked at all is enough.
+  await expect(explain("security", "orders", "user:dba", "SELECT 'x'")).rejects.toMatchObject({ code: "internal" });
+  await eventually(() => explained()[0]);
+  expect(explained()).toMatchObject([
+    {
+      cause: "user:security",
+      fact: {
+        value: { principalId: "user:security", asPrincipalId: "user:dba", connection: "orders", text: "SELECT 'x'" },
+      },
+    },
+  ]);
 });
 
 test("restarted, it knows what it knew", async () => {
