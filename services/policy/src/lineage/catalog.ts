@@ -9,16 +9,18 @@ import type { Flow, Shape } from "./flow.ts";
 import type { Run } from "./run.ts";
 import type { Env, Item, Open } from "./scope.ts";
 import { openTo } from "./scope.ts";
+import { catalogColumns } from "./server-catalogs.ts";
 import { rowOrigin, systemColumn, tableColumns } from "./tables.ts";
 import { viewColumns } from "./views.ts";
 
 export type Candidate =
   | { kind: "observed"; relation: Relation }
   | { kind: "temporary"; name: string; shape: Shape | undefined }
-  | { kind: "catalog" }
+  | { kind: "catalog"; schema: string; name: string }
   | { kind: "unknown"; why: string };
 
 const NOT_OBSERVED = "a relation that was not observed";
+const HIDDEN: Candidate = { kind: "unknown", why: "a hidden catalog" };
 const STALE = "the schema has changed since it was observed";
 export const isView = (relation: Relation): boolean =>
   relation.kind === "view" || relation.kind === "materialized-view";
@@ -34,8 +36,7 @@ export function candidates(rangeVar: JsonObject, env: Env, run: Run): Candidate[
   if (schema === undefined) return env.serverWritten ? [ofCatalog(name)] : unqualified(name, run);
   if (isTemporarySchema(schema)) return [temporary(name, run)];
   const own = catalogKind(schema, name);
-  if (own !== undefined)
-    return [own === "catalog" ? { kind: "catalog" } : { kind: "unknown", why: "a hidden catalog" }];
+  if (own !== undefined) return [own === "catalog" ? { kind: own, schema, name } : HIDDEN];
   const found = (index?.named(name, schema) ?? []).map((relation): Candidate => ({ kind: "observed", relation }));
   if (found.length === 0) return [{ kind: "unknown", why: NOT_OBSERVED }];
   return stale && !env.serverWritten ? [...found, { kind: "unknown", why: STALE }] : found;
@@ -50,7 +51,7 @@ const temporary = (name: string, run: Run): Candidate => ({
 const ofCatalog = (name: string): Candidate => {
   const kind = inCatalog(name) ? catalogKind("pg_catalog", name) : undefined;
   if (kind === undefined) return { kind: "unknown", why: NOT_OBSERVED };
-  return kind === "catalog" ? { kind: "catalog" } : { kind: "unknown", why: "a hidden catalog" };
+  return kind === "catalog" ? { kind, schema: "pg_catalog", name } : HIDDEN;
 };
 
 /** pg_temp is searched first, then pg_catalog unless the path says otherwise, then the path. */
@@ -67,7 +68,7 @@ function unqualified(name: string, run: Run): Candidate[] {
       for (const relation of named) if (relation.schema === schema) found.push({ kind: "observed", relation });
       if (schema !== "information_schema") continue;
       const kind = catalogKind(schema, name);
-      if (kind === "catalog") found.push({ kind });
+      if (kind === "catalog") found.push({ kind, schema, name });
     }
   }
   if (found.length === 0) return [{ kind: "unknown", why: NOT_OBSERVED }];
@@ -98,7 +99,7 @@ function candidateItem(candidate: Candidate, only: boolean, run: Run): Item {
       run.usesTemporary = true;
       return temporaryItem(candidate.name, candidate.shape);
     case "catalog":
-      return { ...bare({ columns: [], open: undefined }), open: openTo(CATALOG), rowOrigins: UNOBSERVED_ORIGIN };
+      return catalogItem(candidate.schema, candidate.name, run);
     case "unknown":
       return unknownItem(run, candidate.why);
   }
@@ -106,6 +107,14 @@ function candidateItem(candidate: Candidate, only: boolean, run: Run): Item {
 
 /** Columns of the server's catalogs describe; they have nothing of what is stored. */
 const CATALOG: Flow = { ...NOTHING, origins: UNOBSERVED_ORIGIN };
+
+function catalogItem(schema: string, name: string, run: Run): Item {
+  const names = catalogColumns(schema, name, run.names.index?.serverMajor ?? 0);
+  const columns = (names ?? []).map((column) => ({ name: column, flow: CATALOG }));
+  const system = (column: string): Flow | undefined => (systemColumnNames.has(column) ? CATALOG : undefined);
+  const open = names === undefined ? openTo(CATALOG) : undefined;
+  return { ...bare({ columns, open: undefined }), open, system, rowOrigins: UNOBSERVED_ORIGIN };
+}
 
 const bare = ({ columns }: Shape): Item => ({
   name: undefined,

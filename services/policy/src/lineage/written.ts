@@ -5,7 +5,7 @@ import type { Json, JsonObject } from "../sql/parser.ts";
 import { isObject, text } from "../sql/tree.ts";
 import { candidates, isView, relationItem } from "./catalog.ts";
 import type { Candidate } from "./catalog.ts";
-import { NOTHING, columnKey, join, numberOf, oidOf, tainted } from "./flow.ts";
+import { NOTHING, columnKey, derived, isText, join, numberOf, oidOf, tainted } from "./flow.ts";
 import type { Column, Flow } from "./flow.ts";
 import type { Run } from "./run.ts";
 import type { Env, Item } from "./scope.ts";
@@ -26,8 +26,10 @@ export interface Target {
   hazard: string;
 }
 
-export function targetOf(value: Json | undefined, env: Env, run: Run): Target {
-  const node: JsonObject = isObject(value) ? value : {};
+/** `rows`: of INSERT the target shows only what was put there, and nothing of its heirs. */
+export function targetOf(value: Json | undefined, rows: "new" | "old", env: Env, run: Run): Target {
+  const named: JsonObject = isObject(value) ? value : {};
+  const node = rows === "new" ? { ...named, inh: false } : named;
   const relation = text(node["relname"]) ?? "";
   const alias = isObject(node["alias"]) ? text(node["alias"]["aliasname"]) : undefined;
   const written = candidates(node, env, run);
@@ -56,9 +58,10 @@ export function afterwards(target: Target, assigned: Assigned, run: Run): Item {
   const { item } = target;
   const everywhere = assigned.get("") ?? NOTHING;
   const changed = (name: string, flow: Flow): Flow => {
-    const sources = [assigned.get(name) ?? NOTHING, ...generatedFrom(target, name, assigned), everywhere];
-    const { sources: keys, exact, unknown, temporary } = join([flow, ...sources], true);
-    const value = { ...flow, sources: keys, exact, unknown, temporary, fields: undefined };
+    const put = stored(assigned.get(name) ?? NOTHING, flow.type);
+    const all = join([flow, put, ...generatedFrom(target, name, assigned), everywhere], false);
+    const exact = flow.exact && put.exact && all.unknown === "" && everywhere === NOTHING && !isMade(target, name);
+    const value: Flow = { ...flow, sources: all.sources, exact, unknown: all.unknown, temporary: all.temporary };
     return target.hazard === "" ? value : tainted(value, run.note(target.hazard));
   };
   const columns = item.columns.map(({ name, flow }): Column => ({ name, flow: changed(name, flow) }));
@@ -66,6 +69,38 @@ export function afterwards(target: Target, assigned: Assigned, run: Run): Item {
   if (open === undefined) return { ...item, columns };
   const whole = changed("", join([open.whole, ...assigned.values()], false));
   return { ...item, columns, open: { whole, of: (name) => changed(name, open.of(name)) } };
+}
+
+/** An assignment converts to the type of the column. */
+export function stored(flow: Flow, type: Flow["type"]): Flow {
+  if (!flow.exact || flow.sources.length === 0) return flow;
+  const same = type !== undefined && flow.type !== undefined && type.oid === flow.type.oid;
+  const texts = type !== undefined && flow.type !== undefined && isText(type.oid) && isText(flow.type.oid);
+  // A length that is too small refuses a text, but rounds a number.
+  return texts || (same && (type.text === flow.type?.text || !type.text.includes("("))) ? flow : derived(flow);
+}
+
+/** Is it a generated column? */
+const isMade = (target: Target, name: string): boolean =>
+  target.written.some(
+    (candidate) =>
+      candidate.kind === "observed" &&
+      candidate.relation.columns.some((column) => column.name === name && column.generatedFrom.length > 0),
+  );
+
+/** `excluded` of ON CONFLICT: the row that was to be inserted. */
+export function proposed(target: Target, assigned: Assigned): Item {
+  const columns = target.item.columns.map(({ name, flow }): Column => {
+    const put = join(
+      [stored(assigned.get(name) ?? NOTHING, flow.type), ...generatedFrom(target, name, assigned)],
+      true,
+    );
+    return { name, flow: { ...put, origins: flow.origins, type: flow.type } };
+  });
+  const { open } = target.item;
+  if (open === undefined) return { ...target.item, columns };
+  const whole = join([open.whole, ...assigned.values()], false);
+  return { ...target.item, columns, open: { whole, of: () => whole } };
 }
 
 /** What was assigned to the columns that a generated one is made from. */
@@ -98,7 +133,8 @@ function writeTo(candidate: Candidate, column: string, flow: Flow, target: Targe
   } else if (candidate.kind === "unknown") {
     run.written.push({ target: { ...base, ...target.called }, flow });
   } else {
-    writeToObserved(candidate.relation, column, flow, run);
+    const type = target.item.columns.find((one) => one.name === column)?.flow.type;
+    writeToObserved(candidate.relation, column, stored(flow, type), run);
   }
 }
 

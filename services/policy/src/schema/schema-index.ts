@@ -29,8 +29,12 @@ export class SchemaIndex {
   readonly #views = new Map<number, Reach>();
   readonly #reads = new Map<number, readonly number[]>();
 
+  /** major version; 0: not known */
+  readonly serverMajor: number;
+
   constructor(schema: Schema, classes: ColumnClasses) {
     this.#classes = classes;
+    this.serverMajor = Number.parseInt(schema.serverVersion, 10) || 0;
     for (const relation of schema.relations) {
       const named = this.#relations.get(relation.name);
       if (named === undefined) this.#relations.set(relation.name, [relation]);
