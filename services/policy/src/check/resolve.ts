@@ -65,6 +65,8 @@ interface RelationEntry {
   candidate: Candidate;
   actions: Set<Action>;
   columns: Set<string>;
+  /** something is put into it, or into its definition: its rows are not only locked */
+  changed: boolean;
 }
 
 class Resolving {
@@ -115,7 +117,13 @@ class Resolving {
   #relation(ref: RelationRef, outline: Outline, scope: NameScope, uses: ColumnUses, nested: Nested): void {
     for (const candidate of candidates(ref, outline, scope)) {
       const key = `${candidate.schema}\u0000${candidate.name}\u0000${candidate.kind}`;
-      const entry = this.#relations.get(key) ?? { candidate, actions: new Set<Action>(), columns: new Set<string>() };
+      const entry = this.#relations.get(key) ?? {
+        candidate,
+        actions: new Set<Action>(),
+        columns: new Set<string>(),
+        changed: false,
+      };
+      if (ref.lockOnly !== true) entry.changed ||= ref.actions.includes("write") || ref.actions.includes("define");
       this.#relations.set(key, entry);
       for (const action of ref.actions) {
         const actual = planned(action, nested);
@@ -124,7 +132,7 @@ class Resolving {
       }
       const named = ref.created === true ? ref.columns : uses.of(ref, candidate.relation);
       for (const column of named) entry.columns.add(column);
-      const writes = ref.actions.includes("write") && !nested.plan;
+      const writes = ref.actions.includes("write") && ref.lockOnly !== true && !nested.plan;
       const relation = candidate.relation;
       if (writes && relation !== undefined && (relation.hasTriggers || relation.hasRules || isView(relation.kind))) {
         this.#userCode = true;
@@ -254,7 +262,7 @@ class Resolving {
   #touches(): Touch[] {
     const touches: Touch[] = [];
     const catalogs = new Map<string, Set<Action>>();
-    for (const { candidate, actions, columns } of this.#relations.values()) {
+    for (const { candidate, actions, columns, changed } of this.#relations.values()) {
       // The server's own catalogs are one object a schema; writing to them is administering.
       if (candidate.kind === "catalog") {
         const of = catalogs.get(candidate.schema) ?? new Set<Action>();
@@ -264,7 +272,7 @@ class Resolving {
         continue;
       }
       const target = this.#target(candidate, [...columns]);
-      for (const action of actions) touches.push({ action, target });
+      for (const action of actions) touches.push({ action, target, locks: !changed });
     }
     for (const [schema, actions] of catalogs) {
       for (const action of actions) touches.push({ action, target: schemaTarget(schema, "catalog") });
@@ -349,7 +357,7 @@ function carry(touches: Touch[]): void {
   for (const { action, target } of touches) if (action === "read") for (const name of target.classes) read.add(name);
   if (read.size === 0) return;
   for (const touch of touches) {
-    if (touch.action !== "write" && touch.action !== "define") continue;
+    if (touch.locks === true || (touch.action !== "write" && touch.action !== "define")) continue;
     const own = new Set(touch.target.classes);
     touch.target = { ...touch.target, carries: [...read].filter((name) => !own.has(name)).toSorted() };
   }

@@ -25,6 +25,8 @@ export interface Target {
 export interface Touch {
   action: Action;
   target: Target;
+  /** a write that only locks rows */
+  locks?: boolean;
 }
 
 export const databaseTarget: Target = {

@@ -125,6 +125,11 @@ export class Collector {
     const effective = new Set<Action>();
     for (const action of actions) effective.add(place.mode === "plan" && action === "write" ? "read" : action);
     if (place.transfer && effective.has("read")) effective.add("transfer");
+    // The view's rules set what it is told to, behind every look at settings.
+    const ofServer = named.schema === undefined || named.schema === "pg_catalog";
+    if (named.name === "pg_settings" && ofServer && effective.has("write")) {
+      this.draft.unsafeSetting = "settings are changed with SET, not through pg_settings";
+    }
     if (effective.has("define") && place.mode === "run") this.changesSchema(place);
     const ref: RelationRef = {
       statement: place.statement,

@@ -25,6 +25,8 @@ export interface RelationRef {
   created?: boolean;
   /** in the session's temporary schema */
   temporary?: boolean;
+  /** its rows are locked (FOR UPDATE and its like): that is a write which puts nothing anywhere */
+  lockOnly?: boolean;
 }
 
 /** A column as it is written: `column`, `qualifier.column`; `*` for all. */

@@ -5,7 +5,7 @@
 
 import type { Collector, Place } from "./collector.ts";
 import { option, targetColumns } from "./collector.ts";
-import { restricts } from "./effective-where.ts";
+import { restricts, targetNames } from "./effective-where.ts";
 import type { Action, RelationRef } from "./outline.ts";
 import type { Json, JsonObject } from "./parser.ts";
 import { settingEffect } from "./settings.ts";
@@ -86,7 +86,7 @@ function update(node: JsonObject, place: Place, out: Collector): Below {
   out.verb("update");
   const target = out.relation(node["relation"], ["write", "read"], place);
   target?.columns.push(...targetColumns(node["targetList"]));
-  if (!restricts(node["whereClause"])) out.everyRow(place);
+  if (!restricts(node["whereClause"], targetNames(node["relation"]))) out.everyRow(place);
   return SKIP_RELATION;
 }
 
@@ -94,7 +94,7 @@ function remove(node: JsonObject, place: Place, out: Collector): Below {
   out.verb("delete");
   const reads = ["whereClause", "usingClause", "returningClause"].some((field) => node[field] !== undefined);
   out.relation(node["relation"], reads ? ["write", ...readIn(place)] : ["write"], place);
-  if (!restricts(node["whereClause"])) out.everyRow(place);
+  if (!restricts(node["whereClause"], targetNames(node["relation"]))) out.everyRow(place);
   return SKIP_RELATION;
 }
 
@@ -114,11 +114,17 @@ function merge(node: JsonObject, place: Place, out: Collector): Below {
     // `WHEN NOT MATCHED BY SOURCE` reaches every row that the source does not have.
     const bySource = clause["matchKind"] === "MERGE_WHEN_NOT_MATCHED_BY_SOURCE";
     if (command === "CMD_UPDATE" || command === "CMD_DELETE") {
-      if (bySource ? !restricts(clause["condition"]) : !restricts(node["joinCondition"])) changesRows = true;
+      const of = targetNames(node["relation"]);
+      if (bySource ? !restricts(clause["condition"], of) : !restricts(node["joinCondition"], of)) changesRows = true;
     }
   }
   if (changesRows) out.everyRow(place);
   return SKIP_RELATION;
+}
+
+/** CASCADE reaches what refers to the named relations: the text does not say what that is. */
+function cascades(action: Action, place: Place, out: Collector): void {
+  out.relationNamed({ name: "?" }, [action], place).columns.push("*");
 }
 
 function truncate(node: JsonObject, place: Place, out: Collector): Below {
@@ -126,6 +132,7 @@ function truncate(node: JsonObject, place: Place, out: Collector): Below {
   for (const item of Array.isArray(node["relations"]) ? node["relations"] : []) {
     out.relation(unwrap(item)?.node, ["write"], place)?.columns.push("*");
   }
+  if (node["behavior"] === "DROP_CASCADE") cascades("write", place, out);
   out.everyRow(place);
   return skip("relations");
 }
@@ -211,6 +218,7 @@ function drop(node: JsonObject, place: Place, out: Collector): Below {
     } else if (kind === "schema") out.bare("define", place, words[words.length - 1]);
     else out.bare("define", place, words.length > 1 ? words[words.length - 2] : undefined);
   }
+  if (node["behavior"] === "DROP_CASCADE") cascades("define", place, out);
   if (ADMINISTERED_KINDS.has(kind)) out.bare("administer", place);
   if (!Array.isArray(node["objects"])) out.bare("define", place);
   return skip("objects");

@@ -19,7 +19,7 @@ import {
 import { comparedConstants } from "./literals.ts";
 import type { Json, JsonObject, RawStatement } from "./parser.ts";
 import { STATEMENTS, unknownStatement } from "./statements.ts";
-import { UNKNOWN_SHAPE, children, isObject, text, unwrap } from "./tree.ts";
+import { UNKNOWN_SHAPE, children, isObject, qualified, strings, text, unwrap } from "./tree.ts";
 import type { Child } from "./tree.ts";
 
 /** Names of common table expressions in sight, innermost first. */
@@ -125,6 +125,10 @@ function expression(frame: Frame, place: Place, out: Collector): void {
       operator(node, out);
       if (frame.where) comparedConstants(node, out.compared);
       break;
+    case "RangeTableSample":
+      // A sampling method is a function of that name, and may be anybody's.
+      out.function({ ...qualified(strings(node["method"])), how: "call" });
+      break;
     case "SubLink":
       subLinkOperator(node, out);
       break;
@@ -164,7 +168,11 @@ function rangeVar(frame: Frame, place: Place, out: Collector): void {
     derivedName(node, place, out);
     return;
   }
-  out.relation(node, DEFINING_FIELDS.has(frame.field) ? ["define"] : place.locks ? ["read", "write"] : ["read"], place);
+  const locks = place.locks && !DEFINING_FIELDS.has(frame.field);
+  const ref = out.relation(node, DEFINING_FIELDS.has(frame.field) ? ["define"] : ["read"], place);
+  if (ref === undefined || !locks) return;
+  ref.actions.push(place.mode === "plan" ? "read" : "write");
+  ref.lockOnly = true;
 }
 
 function subLinkOperator(node: JsonObject, out: Collector): void {
