@@ -5,6 +5,7 @@ import { expect, onTestFinished, test } from "vitest";
 import { testSession, textUnit } from "../testing/live-session.ts";
 import { recordingOnlyLinks, signedVerdict } from "../testing/recording-only.ts";
 import { copiesOf } from "./copies.ts";
+import type { PolicyQuestion } from "./links.ts";
 import type { KnownVerdict } from "./outcome.ts";
 
 const EMAIL = { relationOid: 1, number: 3, relation: "public.people", name: "email" };
@@ -15,10 +16,17 @@ function verdictWith(...flows: object[]): KnownVerdict {
   return { id: "v", asOf: 0, facts, hiddenClasses: ["email", "phone"], message: "", limits: [] };
 }
 
+const asked: number[] = [];
 async function deciding(recordCopies: (request: RecordCopiesRequest) => Promise<{ asOf: number }>, outcome: Outcome) {
+  asked.length = 0;
   const facts = CommandFacts.fromPartial({ actions: ["write"], flows: [INTO_REPORT] });
   const catalog = { ...recordingOnlyLinks(new Map()).catalog, recordCopies };
-  const policy = { check: async (question: object) => signedVerdict(question as never, { facts, outcome }) };
+  const policy = {
+    async check(question: PolicyQuestion) {
+      asked.push(question.minAsOf);
+      return signedVerdict(question, { facts, outcome });
+    },
+  };
   const made = await testSession({ links: { policy, catalog } });
   onTestFinished(() => made.lane.close());
   return made.live.gate.decide(textUnit("insert into report select email from people"));
@@ -53,12 +61,13 @@ test("a command that copies is decided only when the copy is on record", async (
   const told: RecordCopiesRequest[] = [];
   const record = async (request: RecordCopiesRequest) => {
     told.push(request);
-    return { asOf: 1 };
+    return { asOf: 70 };
   };
   expect(await deciding(record, Outcome.OUTCOME_FORWARD)).toMatchObject({ outcome: "forward" });
-  expect(told.flatMap(({ copies }) => copies.map(({ relation, column }) => `${relation}.${column}`))).toEqual([
-    "report.mail",
-  ]);
+  const columns = told.flatMap(({ copies }) => copies.map(({ relation, column }) => `${relation}.${column}`));
+  expect(new Set(columns)).toEqual(new Set(["report.mail"]));
+  // and again by rules that know the copy
+  expect(asked).toEqual([10, 70]);
 });
 
 test("a copy that cannot be recorded is not made; what is refused anyway is not told of", async () => {

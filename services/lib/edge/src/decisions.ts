@@ -128,7 +128,11 @@ export class Decisions {
         if (this.ended) return this.unavailable(ticket, "The session is ending.");
         // the world moved while policy was asked
         if (!entry.usable(scope.newest) || version !== this.contextVersion) continue;
-        if (entry.facts.flows.length > 0 && outcomeOf(entry) === "forward") await this.noteCopies(entry);
+        if (entry.facts.flows.length > 0 && outcomeOf(entry) === "forward") {
+          // The session's own next result is to know the copy, whenever its event arrives here.
+          scope.newest = Math.max(scope.newest, await this.noteCopies(entry));
+          if (!entry.usable(scope.newest)) continue;
+        }
         if (grant === undefined) this.cache.add(ticket.unit, entry);
         return this.decision(ticket, entry, grant);
       }
@@ -143,13 +147,14 @@ export class Decisions {
     }
   }
 
-  /** Before the command goes on, what it may write elsewhere counts as written (ADR 0011). */
-  private async noteCopies(verdict: VerdictEntry): Promise<void> {
+  /** Before the command goes on, what it may write elsewhere counts as written (ADR 0011). Returns as of when it does. */
+  private async noteCopies(verdict: VerdictEntry): Promise<number> {
     const { links, session } = this.parts;
     const copies = copiesOf(verdict);
-    if (copies.length === 0) return;
+    if (copies.length === 0) return 0;
     const { connection, database } = session;
-    await links.catalog.recordCopies({ connection, database, copies });
+    const { asOf } = await links.catalog.recordCopies({ connection, database, copies });
+    return asOf;
   }
 
   /** One verdict. A stream that broke is asked again within the deadline: a check has no effect. */
