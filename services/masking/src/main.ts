@@ -1,7 +1,6 @@
 import { MaskingServiceService } from "@sallyport/proto/masking";
 import { eventsOfKind } from "@sallyport/proto/subjects";
 import { followEvents, gauge, resolveSecret, service, startRuntime, tally } from "@sallyport/runtime";
-import { loadParser } from "./lineage/definition-lineage.ts";
 import { serveMask, type MaskingParts } from "./mask-stream.ts";
 import { maskingConfig } from "./masking-config.ts";
 import { MaskingState } from "./masking-state.ts";
@@ -12,7 +11,6 @@ import { Turns } from "./turns.ts";
 
 const runtime = await startRuntime("masking", maskingConfig);
 const { config } = runtime;
-await loadParser();
 const hashKey = await resolveSecret(config.hashKey, "hashKey");
 
 const turns = new Turns();

@@ -3,7 +3,6 @@ import type { Event } from "@sallyport/proto/event";
 import { classificationKey, DatabaseBindings, unfollowedKey } from "./classification/bindings.ts";
 import { databaseIndex, type DatabaseIndex } from "./classification/database-index.ts";
 import { matchesGlob } from "./classification/glob.ts";
-import { DefinitionLineage } from "./lineage/definition-lineage.ts";
 import type { Turns } from "./turns.ts";
 
 interface Database {
@@ -61,7 +60,7 @@ export class MaskingState {
     return this.#classes.get(name);
   }
 
-  /** Until `database` answers for all that is folded. Views are parsed in turns with other work. */
+  /** Until `database` answers for all that is folded. In turns with other work. */
   async prepare(connection: string, database: string): Promise<void> {
     const entry = this.#databases.get(databaseKey(connection, database));
     if (!entry) return;
@@ -71,7 +70,7 @@ export class MaskingState {
   async #make(entry: Database): Promise<void> {
     const { generation, schema } = entry;
     try {
-      const index = await this.#turns.run(databaseIndex(schema, bindingsOf(entry), new DefinitionLineage(schema)));
+      const index = await this.#turns.run(databaseIndex(schema, bindingsOf(entry)));
       if (entry.generation === generation) entry.index = index;
     } finally {
       entry.making = undefined;

@@ -232,7 +232,16 @@ test("a sequence that was observed is a relation with nothing to hide, what is c
 test("plans what was observed, masks cells, and follows what is applied", async () => {
   const asOf = await observe(schema);
   const columns = [1, 2, 3, 4].map((n) => text(CUSTOMERS, n));
-  const made = await plan({ columns: [...columns, text(20_002, 1), text(20_002, 2)] }, asOf);
+  const exactly = (number: number, oid = CUSTOMERS, describedNumber = number): object => ({
+    sources: [{ relationOid: CUSTOMERS, number }],
+    exact: true,
+    describedOid: oid,
+    describedNumber,
+  });
+  const views = [exactly(2, 20_002, 1), { ...exactly(2, 20_002, 2), exact: false }];
+  const outputs = [...[1, 2, 3, 4].map((n) => exactly(n)), ...views];
+  const shown = [...columns, text(20_002, 1), text(20_002, 2)];
+  const made = await plan({ columns: shown, lineage: { outputs } }, asOf);
   expect(made.asOf).toBeGreaterThanOrEqual(asOf);
   expect(made.columns.map((c) => [c.action, c.class])).toEqual([
     [1, ""],
@@ -240,9 +249,12 @@ test("plans what was observed, masks cells, and follows what is applied", async 
     [6, "free-text"],
     [5, "phone"],
     [3, "email"],
-    [2, "email+free-text+phone"], // an expression is not followed: whatever the view reads
+    [2, "email"], // computed from it
   ]);
   expect(made.scrubText).toBe(true);
+  expect(made.disagreement).toBe("");
+  const odd = await plan({ columns: shown.toReversed(), lineage: { outputs } }, asOf);
+  expect(odd.disagreement).toMatch(/^Column 1 of the result comes from another place/);
 
   const notes = await cells(made.planId, 2, ["mail ada@example.org", "nothing", "card 4111 1111 1111 1111"]);
   expect(notes).toEqual(["mail a**@*******.***", "nothing", "card [payment-card]"]);

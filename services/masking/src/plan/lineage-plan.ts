@@ -100,16 +100,12 @@ class Found {
     }
     if (described || this.relation === "") this.relation = relation.name;
     if (number === 0) {
-      for (const column of relation.columns.values()) for (const name of column.bound) this.derived.add(name);
+      for (const name of relation.all) this.derived.add(name);
       return;
     }
     const column = relation.columns.get(number);
     if (column === undefined) {
       this.missing = true;
-      return;
-    }
-    if (relation.view) {
-      for (const name of column.bound) this.direct.add(name);
       return;
     }
     for (const name of column.direct) this.direct.add(name);

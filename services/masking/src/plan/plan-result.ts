@@ -115,9 +115,17 @@ function planWithOrigin(column: ResultColumn, relation: RelationClasses, plannin
     concerned ? maskWhole(kind, label(classes, reason)) : pass(label(classes, reason));
   // ctid, xmin, tableoid, …: about the row's place, never of its content
   if (column.columnNumber < 0) return pass(label([], "system column"));
-  if (request.schemaTouched && (relation.view || !relation.all.isDisjointFrom(hidden)))
-    return whole(relation.all, "schema changed");
-  if (reach.rewritten.has(relation.oid)) return whole(planning.index?.all ?? [], "written");
+  const everything = planning.index?.all ?? new Set<string>();
+  if (request.schemaTouched && relation.view) return whole(everything, "schema changed");
+  if (request.schemaTouched && !relation.all.isDisjointFrom(hidden)) return whole(relation.all, "schema changed");
+  if (reach.rewritten.has(relation.oid)) return whole(everything, "written");
+  if (relation.view) {
+    // Without an analysis it is not known which of its columns shows what.
+    const view = reach.views.get(relation.oid);
+    if (view === undefined || view.unbounded) return whole(everything, "view");
+    const shows = view.classes;
+    return shows.isDisjointFrom(hidden) ? pass(label(shows, "view")) : whole(shows, "view");
+  }
   if (column.columnNumber === 0) {
     return relation.all.isDisjointFrom(hidden)
       ? pass(label(relation.all, "whole row"))

@@ -12,8 +12,18 @@ export interface StatementReach {
   temporary: boolean;
   /** what it could read is what it names: nothing of the database beyond `touched` */
   bounded: boolean;
+  /** views that it names, by oid */
+  views: ReadonlyMap<number, ViewReach>;
   /** oids that it writes to, while it reads what may be hidden or while the relation changes what is written */
   rewritten: ReadonlySet<number>;
+}
+
+/** What a view could show, by what `policy` says that it reads. */
+export interface ViewReach {
+  /** classes of the tables that it reads, and of its own columns */
+  classes: ReadonlySet<string>;
+  /** it may read more */
+  unbounded: boolean;
 }
 
 export function statementReach(
@@ -26,6 +36,7 @@ export function statementReach(
   let temporary = false;
   let readsHidden = request.unknownSources || request.schemaTouched;
   const written: RelationClasses[] = [];
+  const views = new Map<number, ViewReach>();
   for (const fact of request.relations) {
     // policy lists as `catalog` only those that hold no data of users
     if (fact.kind === "catalog") continue;
@@ -42,13 +53,31 @@ export function statementReach(
     }
     for (const name of relation.all) touched.add(name);
     if (reads(fact) && namesHidden(fact, relation, hidden)) readsHidden = true;
+    if (relation.view) {
+      const view = viewReach(fact, relation, index);
+      views.set(relation.oid, view);
+      for (const name of view.classes) touched.add(name);
+      unresolved ||= view.unbounded;
+      readsHidden ||= view.unbounded || !view.classes.isDisjointFrom(hidden);
+    }
     if (fact.access.includes(Access.ACCESS_WRITE)) written.push(relation);
   }
   const rewritten = new Set(
     written.filter((relation) => readsHidden || relation.rewrites).map((relation) => relation.oid),
   );
   const bounded = !request.unknownSources && !request.schemaTouched && !unresolved && !temporary;
-  return { touched, unresolved, temporary, bounded, rewritten };
+  return { touched, unresolved, temporary, bounded, views, rewritten };
+}
+
+function viewReach(fact: RelationFact, view: RelationClasses, index: DatabaseIndex | undefined): ViewReach {
+  const classes = new Set(view.all);
+  let unbounded = false;
+  for (const oid of fact.reads) {
+    const table = index?.byOid.get(oid);
+    if (table === undefined) unbounded = true;
+    else for (const name of table.all) classes.add(name);
+  }
+  return { classes, unbounded };
 }
 
 function resolve(fact: RelationFact, index: DatabaseIndex | undefined): RelationClasses | undefined {

@@ -25,7 +25,9 @@ export function cellMask(transform: CellTransform, connection: string, tools: Ce
     const { value, prefix } = transform;
     // oxlint-disable-next-line require-yield -- one hash is one turn
     return function* (cell) {
-      return Buffer.from(asValueOf(value, tools.hash.token(connection, prefix, cell)));
+      // The same token in either format: binary jsonb is its text behind a version byte.
+      const text = value === "jsonb-binary" ? cell.subarray(JSONB_VERSION.length) : cell;
+      return Buffer.from(asValueOf(value, tools.hash.token(connection, prefix, text)));
     };
   }
   return scanCell(transform, connection, tools);

@@ -192,3 +192,11 @@ function randomFrom(seed: number): (below: number) => number {
     return Math.floor((state / 2 ** 32) * below);
   };
 }
+
+test("equal values have equal tokens, whatever the format", () => {
+  const token = (value: "text" | "json" | "jsonb-binary", cell: string): string =>
+    mask(cell, { kind: "hash", value, prefix: "em_" });
+  expect(token("text", "a@b.c")).toBe(token("text", "a@b.c"));
+  expect(token("text", "a@b.c")).not.toBe(token("text", "b@b.c"));
+  expect(token("jsonb-binary", '\u0001"a@b.c"')).toBe(`\u0001${token("json", '"a@b.c"')}`);
+});
