@@ -135,7 +135,8 @@ export function returning(node: JsonObject, others: readonly Item[], change: Cha
     if (which === "RETURNING_OPTION_OLD" || which === "RETURNING_OPTION_NEW") names[which] = text(value) ?? "";
   }
   const aliases = [
-    { ...change.before, name: names.RETURNING_OPTION_OLD, schema: undefined, columnsVisible: false },
+    // PostgreSQL 18.4 takes (old).a for the new a.
+    { ...change.before, name: names.RETURNING_OPTION_OLD, schema: undefined, columnsVisible: false, partsFrom: after },
     { ...after, name: names.RETURNING_OPTION_NEW, schema: undefined, columnsVisible: false },
   ].filter((alias) => alias.name !== undefined && itemNamed(inner.level, alias.name) === undefined);
   return targets(clause["exprs"], below(env, [...list, ...aliases]), run);

@@ -12,7 +12,7 @@ import type { Flow } from "./flow.ts";
 import { castTarget, ownFunction, ownOperator, ownOperators, ownType, rowType, sharedFunction } from "./own-names.ts";
 import { flowOf } from "./function-flow.ts";
 import type { Run } from "./run.ts";
-import { columnNamed, columnOf, either, itemNamed, rowItem, wholeRow } from "./scope.ts";
+import { columnNamed, columnOf, either, itemNamed, part, rowItem, wholeRow } from "./scope.ts";
 import type { Env } from "./scope.ts";
 
 type Visit = (node: JsonObject, env: Env, run: Run, type: string) => Flow;
@@ -195,7 +195,8 @@ function fieldOfItem(whole: Json | undefined, field: Json | undefined, env: Env)
   const { item, beside } = found;
   const [column, ...others] = item.columns.filter((one) => one.name === name);
   const flow = others.length > 0 ? undefined : (column?.flow ?? item.open?.of(name));
-  return flow === undefined ? undefined : either([flow, ...beside.map(derived)]);
+  if (flow === undefined) return undefined;
+  return either([part(item, name, flow), ...beside.map(derived)]);
 }
 
 function indirection(node: JsonObject, env: Env, run: Run): Flow {

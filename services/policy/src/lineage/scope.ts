@@ -29,6 +29,8 @@ export interface Item {
   columnsVisible: boolean;
   /** its name may be used */
   nameVisible: boolean;
+  /** another item, whose columns a server may give for a part of this one's row */
+  partsFrom?: Item;
 }
 
 export interface Level {
@@ -148,6 +150,18 @@ export function columnOf(item: Item, name: string): Flow | undefined {
   if (found.length > 0) return either(found);
   return item.system?.(name) ?? item.open?.of(name);
 }
+
+/** `(item).name`, which may be another item's column. */
+export function part(item: Item, name: string, flow: Flow): Flow {
+  const elsewhere = item.partsFrom === undefined ? undefined : columnOf(item.partsFrom, name);
+  return elsewhere === undefined ? flow : either([flow, elsewhere]);
+}
+
+/** `(item).*` */
+export const partsOf = (item: Item): Shape => ({
+  columns: item.columns.map(({ name, flow }) => ({ name, flow: part(item, name, flow) })),
+  open: item.open?.whole,
+});
 
 export const shapeOf = (item: Item): Shape => ({ columns: item.columns, open: item.open?.whole });
 

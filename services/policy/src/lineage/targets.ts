@@ -8,7 +8,7 @@ import type { Column, Flow, Shape } from "./flow.ts";
 import { outputName } from "./output-names.ts";
 import { ownFunction } from "./own-names.ts";
 import type { Run } from "./run.ts";
-import { allColumns, itemNamed, rowItem, shapeOf } from "./scope.ts";
+import { allColumns, itemNamed, partsOf, rowItem, shapeOf } from "./scope.ts";
 import type { Env } from "./scope.ts";
 
 /** Columns of a list of ResTargets. `*` of the innermost level. */
@@ -57,7 +57,7 @@ function starOf(value: Json | undefined, env: Env, run: Run): Shape | undefined 
   const row = rest.length === 0 ? inner.node["arg"] : { A_Indirection: { ...inner.node, indirection: rest } };
   const found = rowItem(row, env.level);
   if (found === undefined || found.beside.length > 0) return fieldsOf(row, run.expression(row, env), env, run);
-  return shapeOf(found.item);
+  return partsOf(found.item);
 }
 
 /** The columns of a row: those of the relation that it is of, or of the function that returns it. */
