@@ -6,7 +6,7 @@ import { type Finding, Finding_Level } from "@sallyport/proto/catalog";
 import type { Connection, ObservedGrant, ObservedRole, Schema } from "@sallyport/proto/catalog_model";
 import { finding } from "./connection-findings.ts";
 import type { HiddenColumns } from "./hidden-columns.ts";
-import { PUBLIC } from "./role-findings.ts";
+import { inherited, PUBLIC } from "./role-findings.ts";
 import { grantee, qualified, quoted } from "./sql-names.ts";
 
 const { LEVEL_ADVICE, LEVEL_OK, LEVEL_WARNING } = Finding_Level;
@@ -73,13 +73,12 @@ function ofRole(
     const of = numbers.map((number) => `${nameOf(relation, number)} (${columns.get(number)})`);
     return `${relation.schema}.${relation.name}: ${of.join(", ")}`;
   });
-  const memberships = role.memberOf.length === 0 ? "" : ` Grants to ${role.memberOf.join(", ")} count too.`;
   findings.push(
     finding(
       LEVEL_ADVICE,
       "columns",
       `${role.name} may read columns that nobody may see: ${listed.slice(0, LISTED).join("; ")}. Without the grants it could not ` +
-        `even by mistake; nor could it read them to mask them, and \`SELECT *\` fails.${memberships}${views(hidden, role, schema)}`,
+        `even by mistake; nor could it read them to mask them, and \`SELECT *\` fails${inherited(role)}.${views(hidden, role, schema)}`,
       readable.slice(0, LISTED).flatMap((one) => statements(one, role, publicGrant(one.relation.oid))),
     ),
   );

@@ -50,11 +50,16 @@ function reachable(looked: Looked, observed: ObservedSchema | undefined): Findin
   return finding(LEVEL_OK, "reachable", `${looked.edge} has logged in and read the schema.`);
 }
 
-function transport({ tls }: Connection, observed: ObservedSchema | undefined): Finding {
-  const { LEVEL_OK, LEVEL_PROBLEM, LEVEL_WARNING } = Finding_Level;
+const LOOPBACK = /^(localhost|127(\.\d{1,3}){3}|::1)$/;
+
+function transport({ tls, host }: Connection, observed: ObservedSchema | undefined): Finding {
+  const { LEVEL_ADVICE, LEVEL_OK, LEVEL_PROBLEM, LEVEL_WARNING } = Finding_Level;
   const mode = tls?.mode || "verify-full";
   const used = observed?.schema.settings["tls"];
   const now = used === undefined ? "" : used === "" ? " (the login that observed had no TLS)" : ` (${used})`;
+  if (mode === "disable" && LOOPBACK.test(host)) {
+    return finding(LEVEL_ADVICE, "tls", `tls.mode is disable; the target is on the edge's own machine${now}.`);
+  }
   if (mode === "disable") {
     return finding(
       LEVEL_PROBLEM,

@@ -56,6 +56,7 @@ test("a connection as it should be", () => {
 
 test.each([
   [{ tls: { mode: "disable" } }, {}, "17.1", "tls", LEVEL_PROBLEM],
+  [{ tls: { mode: "disable" }, host: "127.0.0.1" }, {}, "17.1", "tls", LEVEL_ADVICE],
   [{ tls: { mode: "require" } }, {}, "17.1", "tls", LEVEL_WARNING],
   [{}, {}, "9.6.24", "version", LEVEL_PROBLEM],
   [{}, {}, "14.0", "version", LEVEL_WARNING],
@@ -115,6 +116,24 @@ test("powers of roles, each with the statement that takes it away", () => {
     'REVOKE "app" FROM "reader";',
     'REVOKE INSERT, UPDATE, DELETE, TRUNCATE ON "public"."odd""one" FROM "reader";',
   ]);
+});
+
+test("who owns the database is told so: revoking would take nothing from it", () => {
+  const schema = schemaWith([
+    { name: "app", memberOf: ["pg_database_owner"], createsIn: ["public"], createsSchemas: true },
+    { name: "reader", memberOf: ["staff"], createsIn: ["x"] },
+    { name: "PUBLIC" },
+  ]);
+  const found = roleFindings({ connection, database: "orders", schema });
+  expect(levels(found)).toEqual([
+    ["role", LEVEL_ADVICE],
+    ["read-role", LEVEL_PROBLEM],
+  ]);
+  expect(found[0]).toMatchObject({ message: expect.stringContaining("owns the database"), statements: [] });
+  expect(found[1]).toMatchObject({
+    message: expect.stringContaining("through staff must be revoked there"),
+    statements: ['REVOKE CREATE ON SCHEMA "x" FROM "reader";'],
+  });
 });
 
 test("a superuser, a missing role, and a role with no power at all", () => {

@@ -12,6 +12,8 @@ const LISTED = 200;
 /** https://www.postgresql.org/docs/current/predefined-roles.html */
 const ON_THE_HOST = ["pg_execute_server_program", "pg_read_server_files", "pg_write_server_files"];
 const ON_ALL_DATA = ["pg_read_all_data", "pg_write_all_data"];
+/** whoever owns the database is a member */
+const DATABASE_OWNER = "pg_database_owner";
 const ON_SESSIONS = [
   "pg_monitor",
   "pg_read_all_settings",
@@ -82,24 +84,43 @@ function powers(check: string, role: ObservedRole, everybody: ObservedRole | und
   if (data.length > 0) say(LEVEL_WARNING, `needs no grant for any data (${data.join(", ")})`, revoke(data));
   const sessions = member(ON_SESSIONS);
   if (sessions.length > 0) say(LEVEL_WARNING, `sees what other sessions do (${sessions.join(", ")})`, revoke(sessions));
-  if (role.createsIn.length > 0) {
-    say(
-      check === "role" ? LEVEL_ADVICE : LEVEL_PROBLEM,
-      `may create tables and functions in ${role.createsIn.join(", ")}${check === "role" ? "; needed only where policies let somebody define" : ""}`,
-      role.createsIn.flatMap((schema) =>
-        [everybody?.createsIn.includes(schema) === true ? [PUBLIC] : [], [role.name]]
-          .flat()
-          .map((one) => `REVOKE CREATE ON SCHEMA ${quoted(schema)} FROM ${grantee(one)};`),
-      ),
-    );
-  }
-  if (role.createsSchemas) {
-    say(check === "role" ? LEVEL_ADVICE : LEVEL_PROBLEM, "may create schemas and extensions", [
-      `REVOKE CREATE ON DATABASE ${quoted(database)} FROM ${name};`,
-    ]);
-  }
+  findings.push(...creating(check, role, everybody, database));
   if (findings.length === 0) findings.push(finding(LEVEL_OK, check, `${role.name} has no power beyond its grants`));
   return findings;
+}
+
+/** Functions are code that runs with somebody's rights; who needs none of it should not be able to make any. */
+function creating(check: string, role: ObservedRole, everybody: ObservedRole | undefined, database: string): Finding[] {
+  const level = check === "role" ? LEVEL_ADVICE : LEVEL_PROBLEM;
+  const needed = check === "role" ? "; needed only where policies let somebody define" : "";
+  if (role.memberOf.includes(DATABASE_OWNER)) {
+    const message = `${role.name} owns the database: it may create schemas, tables and functions${needed}. Give it another owner (ALTER DATABASE ${quoted(database)} OWNER TO …)`;
+    return [finding(level, check, message)];
+  }
+  const findings: Finding[] = [];
+  if (role.createsIn.length > 0) {
+    const statements = role.createsIn.flatMap((schema) =>
+      [...(everybody?.createsIn.includes(schema) === true ? [PUBLIC] : []), role.name].map(
+        (one) => `REVOKE CREATE ON SCHEMA ${quoted(schema)} FROM ${grantee(one)};`,
+      ),
+    );
+    const message = `${role.name} may create tables and functions in ${role.createsIn.join(", ")}${needed}${inherited(role)}`;
+    findings.push(finding(level, check, message, statements));
+  }
+  if (role.createsSchemas) {
+    findings.push(
+      finding(level, check, `${role.name} may create schemas and extensions${needed}${inherited(role)}`, [
+        `REVOKE CREATE ON DATABASE ${quoted(database)} FROM ${quoted(role.name)};`,
+      ]),
+    );
+  }
+  return findings;
+}
+
+/** What is revoked from a role stays with it where one that it is a member of has it. */
+export function inherited({ memberOf }: ObservedRole): string {
+  const through = memberOf.filter((name) => name !== DATABASE_OWNER);
+  return through.length === 0 ? "" : `. What it has through ${through.join(", ")} must be revoked there`;
 }
 
 function writesOf(reader: ObservedRole, writer: ObservedRole | undefined, schema: Schema): Finding[] {
