@@ -102,7 +102,11 @@ function cast(node: JsonObject, env: Env, run: Run): Flow {
   const typeName = isObject(node["typeName"]) ? node["typeName"] : {};
   const relation = rowType(typeName, env, run);
   if (relation !== undefined) return castToRow(node["arg"], inner, relation, run);
-  if (!ownType(typeName, env, run)) return tainted(derived(inner), run.note("a type that is not the server's own"));
+  if (!ownType(typeName, env, run)) {
+    // A literal is read by the type itself: no cast of a user's own comes between, and there is nothing to read but it.
+    if (isLiteral(node["arg"])) return env.parameters === inner ? derived(inner) : NOTHING;
+    return tainted(derived(inner), run.note("a type that is not the server's own"));
+  }
   const { type } = inner;
   const { oid, bounded } = castTarget(typeName);
   if (oid === undefined || type === undefined) return { ...derived(inner), type: undefined };
@@ -111,6 +115,13 @@ function cast(node: JsonObject, env: Env, run: Run): Flow {
   if (oid === type.oid) return { ...inner, exact: false, origins: [...inner.origins, { oid: 0, number: 0 }] };
   const same = isText(oid) && isText(type.oid) && !bounded;
   return same ? { ...unnamed(inner), type: { oid, text: "" } } : derived(inner);
+}
+
+/** A quoted text, NULL, or a parameter, whose type is the one that it is cast to. */
+function isLiteral(value: Json | undefined): boolean {
+  const inner = unwrap(value);
+  if (inner?.type === "ParamRef") return true;
+  return inner?.type === "A_Const" && (inner.node["sval"] !== undefined || inner.node["isnull"] === true);
 }
 
 /** To the row of a relation: NULL, or a row that is one already. Anything else may have a cast of a user's own. */

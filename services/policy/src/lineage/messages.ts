@@ -14,24 +14,22 @@ export function baseColumns(keys: Iterable<number>, index: SchemaIndex | undefin
   if (index === undefined) return [];
   const kept = known.get(index) ?? new Map<number, BaseColumn>();
   known.set(index, kept);
-  return [...keys]
-    .toSorted((a, b) => a - b)
-    .map((key) => {
-      const column = kept.get(key) ?? baseColumn(key, index);
-      kept.set(key, column);
-      return column;
-    });
+  const sorted = [...keys];
+  if (sorted.length > 1) sorted.sort((a, b) => a - b);
+  return sorted.map((key) => kept.get(key) ?? learn(key, index, kept));
 }
 
-function baseColumn(key: number, index: SchemaIndex): BaseColumn {
-  const number = numberOf(key);
+/** The columns of a relation, all at once: there may be 1,600 of them. */
+function learn(key: number, index: SchemaIndex, kept: Map<number, BaseColumn>): BaseColumn {
   const relation = index.withOid(oidOf(key));
-  return {
-    relationOid: oidOf(key),
-    number,
-    relation: relation === undefined ? "" : `${relation.schema}.${relation.name}`,
-    name: relation?.columns.find((column) => column.number === number)?.name ?? systemName(number),
+  const called = relation === undefined ? "" : `${relation.schema}.${relation.name}`;
+  const base = (number: number, name: string): BaseColumn => {
+    return { relationOid: oidOf(key), number, relation: called, name };
   };
+  for (const { number, name } of relation?.columns ?? []) kept.set(columnKey(oidOf(key), number), base(number, name));
+  const found = kept.get(key) ?? base(numberOf(key), systemName(numberOf(key)));
+  kept.set(key, found);
+  return found;
 }
 
 export function outputColumn({ name, flow }: Column, index: SchemaIndex | undefined): OutputColumn {

@@ -81,6 +81,19 @@ interface Named {
   possible: Flow[];
 }
 
+/** Tables may have 1,600 columns, and a text may name each of them. */
+const WIDE = 32;
+const wide = new WeakMap<readonly Column[], Map<string, Flow[]>>();
+
+function flowsNamed(columns: readonly Column[], name: string): readonly Flow[] {
+  if (columns.length <= WIDE) return columns.filter((column) => column.name === name).map((column) => column.flow);
+  const names = wide.get(columns) ?? new Map<string, Flow[]>();
+  if (names.size === 0)
+    for (const column of columns) names.set(column.name, [...(names.get(column.name) ?? []), column.flow]);
+  wide.set(columns, names);
+  return names.get(name) ?? [];
+}
+
 function lookUp(level: Level | undefined, name: string): Named {
   const possible: Flow[] = [];
   for (let at = level; at !== undefined; at = at.outer) {
@@ -89,7 +102,7 @@ function lookUp(level: Level | undefined, name: string): Named {
     for (const item of at.items) {
       if (!item.columnsVisible) continue;
       const before = found.length;
-      for (const column of item.columns) if (column.name === name) found.push(column.flow);
+      found.push(...flowsNamed(item.columns, name));
       const system = found.length === before ? item.system?.(name) : undefined;
       if (system !== undefined) found.push(system);
       if (item.open !== undefined) open.push(item.open.of(name));
@@ -146,7 +159,7 @@ export function itemNamed(level: Level | undefined, name: string, schema?: strin
 
 /** A column of an item; undefined: it has none of that name. */
 export function columnOf(item: Item, name: string): Flow | undefined {
-  const found = item.columns.filter((column) => column.name === name).map((column) => column.flow);
+  const found = flowsNamed(item.columns, name);
   if (found.length > 0) return either(found);
   return item.system?.(name) ?? item.open?.of(name);
 }

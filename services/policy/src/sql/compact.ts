@@ -7,6 +7,8 @@ import type { Json, JsonObject, RawStatement } from "./parser.ts";
 
 /** Objects of a tree beyond which it is not worth carrying. */
 const MAX_NODES = 100_000;
+/** No name is as long, and of constants only short ones are looked at. */
+const MAX_STRING = 1_024;
 
 /** undefined: it is too large even so. Lists where the place of a value tells where it goes are left as they are. */
 export function compact(statements: readonly RawStatement[]): RawStatement[] | undefined {
@@ -29,7 +31,8 @@ function copy(value: Json, budget: { nodes: number }, whole = false): Json {
   const copied: JsonObject = {};
   for (const [key, inner] of Object.entries(value)) {
     if (key === "location") continue;
-    if (!Array.isArray(inner)) copied[key] = copy(inner, budget);
+    if (typeof inner === "string" && inner.length > MAX_STRING) copied[key] = "";
+    else if (!Array.isArray(inner)) copied[key] = copy(inner, budget);
     else if (key === "valuesLists") copied[key] = rows(inner).map((row) => copyRow(row, budget));
     else copied[key] = copy(whole ? inner : shortened(key, inner), budget);
   }

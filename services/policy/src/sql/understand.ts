@@ -19,6 +19,8 @@ export type Attempt = Understanding | "too-large" | "exhausted";
 
 /** Tokens above which a tree is kept without its constants. */
 const LARGE_TREE = 500;
+/** The same for its long ones, in characters. */
+const LARGE_TEXT = 8_192;
 const ERASING = new Set(["SelectStmt", "InsertStmt", "UpdateStmt", "DeleteStmt", "MergeStmt"]);
 
 export function understand(text: string, maxTokens: number): Attempt {
@@ -54,7 +56,7 @@ function outline(text: string, statements: RawStatement[], tokens: ScanToken[], 
     normalized: normalize(tokens),
     fingerprint: statements.length === 0 ? "" : fingerprint(text),
     erasable: root !== undefined && ERASING.has(root) ? erasable(tokens, collected.compared) : [],
-    tree: tokens.length > LARGE_TREE ? compact(statements) : statements,
+    tree: tokens.length > LARGE_TREE || text.length > LARGE_TEXT ? compact(statements) : statements,
   };
 }
 
