@@ -99,6 +99,9 @@ function remarksOn({ itself, offboarded, observed, command, requests, plans }: K
     remarks.push("Decided as after a login now; the client's address is not known.");
   }
   if (offboarded) remarks.push("The principal is withdrawn: it cannot sign in at all.");
+  if (command.hiddenClasses.length === 0) {
+    remarks.push("Nothing is hidden from the principal here: all is shown in clear, and results are not analysed.");
+  }
   if (!observed) remarks.push("The target's schema was never observed, so every relation is unknown.");
   if ((command.facts?.lineage.length ?? 0) > plans.length)
     remarks.push("Only the first results are explained in full.");

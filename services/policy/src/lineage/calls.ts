@@ -5,7 +5,7 @@ import { isObject, strings, text, unwrap } from "../sql/tree.ts";
 import { condition, probeOrSearch } from "./conditions.ts";
 import { NOTHING, derived, join, tainted, unnamed } from "./flow.ts";
 import type { Flow } from "./flow.ts";
-import { flowOf, flowOfSetting } from "./function-flow.ts";
+import { flowOf, flowOfSetting, keepsArguments } from "./function-flow.ts";
 import { ownFunction } from "./own-names.ts";
 import type { Run } from "./run.ts";
 import type { Env } from "./scope.ts";
@@ -38,6 +38,8 @@ function result(node: JsonObject, args: readonly Flow[], env: Env, run: Run): Fl
     return tainted(derived(flow), run.note("a function that is not the server's own"));
   }
   if (name === "current_setting" && flowOfSetting(constant(items(node["args"])[0])) === "nothing") return NOTHING;
+  // Whoever can read it there later (pg_locks, a sequence, …) is told by nothing what it was.
+  if (keepsArguments(name)) for (const arg of args) run.search(arg);
   switch (flowOf(name)) {
     case "nothing":
       for (const arg of args) probeOrSearch(arg, run);

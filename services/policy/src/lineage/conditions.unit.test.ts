@@ -83,3 +83,15 @@ test.each([
   "WITH both_of AS (SELECT email FROM people UNION ALL VALUES ('a'), ('b')) " +
     "SELECT 1 FROM both_of x JOIN both_of y ON x.email = y.email",
 ])("%s: is searched", (sql) => expect(probesOf(sql)).toBe("people!"));
+
+test.each([
+  "SELECT pg_advisory_lock(hashtext(email)) FROM people",
+  "SELECT setval('s', length(email)) FROM people",
+  "SELECT count(*) FROM people WHERE pg_try_advisory_lock(ascii(email))",
+  "SELECT setseed(length(email)::float8 / 100) FROM people",
+])("%s: is kept where it can be read again", (sql) => expect(probesOf(sql)).toBe("people!"));
+
+test("locks on what the client gives, or on what is not classified, are no search", () => {
+  expect(probesOf("SELECT pg_advisory_xact_lock(hashtext('job'))")).toBe("");
+  expect(probesOf("SELECT setval('s', max(id)) FROM people")).toBe("");
+});
