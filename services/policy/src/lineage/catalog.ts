@@ -162,9 +162,10 @@ function eitherItem(items: readonly Item[]): Item {
     const system = (name: string): Flow | undefined => combined(items.map((item) => item.system?.(name)));
     return { ...bare(shape), system, rowOrigins };
   }
-  const of = (name: string): Flow =>
-    combined(items.map((item) => item.columns.find((c) => c.name === name)?.flow ?? item.open?.of(name))) ?? NOTHING;
   const whole = rowOf({ columns: [], open: shape.open });
+  // A name that none of them has as a column is a call with the whole row.
+  const of = (name: string): Flow =>
+    combined(items.map((item) => item.columns.find((c) => c.name === name)?.flow ?? item.open?.of(name))) ?? whole;
   const system = (name: string): Flow | undefined => combined(items.map((item) => item.system?.(name)));
   return { ...bare({ columns: [], open: undefined }), open: { whole, of }, system, rowOrigins };
 }

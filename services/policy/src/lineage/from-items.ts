@@ -8,7 +8,7 @@ import { unknownShape } from "./flow.ts";
 import { joinItems } from "./joins.ts";
 import { rangeFunction, tableFunction } from "./range-functions.ts";
 import type { Run } from "./run.ts";
-import { below, findCte, itemOf } from "./scope.ts";
+import { below, findCte, itemOf, openTo } from "./scope.ts";
 import type { Env, Item } from "./scope.ts";
 import { renamed } from "./with.ts";
 
@@ -63,7 +63,9 @@ function aliased(node: JsonObject, item: Item): Item {
   if (!isObject(alias)) return item;
   const names = strings(alias["colnames"]);
   const { columns } = renamed({ columns: item.columns, open: undefined }, names);
-  return { ...item, name: text(alias["aliasname"]), schema: undefined, columns };
+  // Names by place, of columns that are not known by place.
+  const open = item.open === undefined || names.length === 0 ? item.open : openTo(item.open.whole);
+  return { ...item, name: text(alias["aliasname"]), schema: undefined, columns, open };
 }
 
 function join(node: JsonObject, env: Env, left: readonly Item[], run: Run): Item[] {
