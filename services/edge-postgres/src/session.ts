@@ -57,7 +57,8 @@ export async function serveClient(place: SessionPlace, raw: Socket, handshake: H
       place.edge.turnAway({ clientAddress, claimedUser, connection }, "invalid-input", request.message);
       return await refuse(socket, request);
     }
-    socket.write(AUTHENTICATION_CLEARTEXT);
+    const version = versionAnswer(negotiated.startup.minor, request.protocolOptions);
+    socket.write(version === undefined ? AUTHENTICATION_CLEARTEXT : Buffer.concat([version, AUTHENTICATION_CLEARTEXT]));
     const token = await readPassword(socket, inTime);
     await logInAndRelay(place, { negotiated, request, token, clientAddress, handshake });
   } catch (error) {
@@ -180,7 +181,7 @@ async function relay(
   { target, as, observed }: Reached,
 ): Promise<void> {
   const { edge, dial, observer, table, log } = place;
-  const { negotiated, request } = login;
+  const { negotiated } = login;
   const state = new SessionState();
   state.stale = true;
   state.unobserved = !observed;
@@ -199,7 +200,7 @@ async function relay(
   const secretBytes = negotiated.protocol >= PROTOCOL_3_2 ? 32 : 4;
   const issued = edge.cancels.issue(secretBytes, (from) => relayed.cancel(from));
   try {
-    greet(session, negotiated, request, target, issued.key);
+    greet(session, target, issued.key);
     await relayed.run();
   } finally {
     issued.withdraw();
@@ -208,17 +209,9 @@ async function relay(
 }
 
 /** AuthenticationOk, what the target reported, our cancel key, ReadyForQuery: recorded like everything else. */
-function greet(
-  session: EdgeSession,
-  negotiated: Extract<Negotiated, { kind: "startup" }>,
-  request: StartupRequest,
-  target: TargetConnection,
-  key: { processId: number; secret: Buffer },
-): void {
-  const version = versionAnswer(negotiated.startup.minor, request.protocolOptions);
+function greet(session: EdgeSession, target: TargetConnection, key: { processId: number; secret: Buffer }): void {
   const parameters = [...target.parameters].map(([name, value]) => encodeParameterStatus(name, value));
   const hello = [AUTHENTICATION_OK, ...parameters];
-  if (version !== undefined) hello.unshift(version);
   session.gate.release(0, Buffer.concat([...hello, encodeBackendKeyData(key.processId, key.secret), READY.I]));
 }
 

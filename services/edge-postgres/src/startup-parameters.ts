@@ -59,6 +59,10 @@ export function readStartup(parameters: ReadonlyMap<string, string>): StartupReq
       case "user":
       case "database":
         break;
+      case "replication":
+        // What the server takes for no: an ordinary connection.
+        if (/^(off|false|no|0|f|n)$/i.test(value)) break;
+        return REPLICATION;
       case "options": {
         const options = splitOptions(value);
         if (options === undefined) return refused("options", "only -c name=value and --name=value are understood");
@@ -84,6 +88,13 @@ export function readStartup(parameters: ReadonlyMap<string, string>): StartupReq
     protocolOptions,
   };
 }
+
+/** The stream of a replication holds every table's every value: nothing of it could be decided or masked. */
+const REPLICATION: Refusal = {
+  sqlstate: "0A000",
+  message: "replication connections do not pass this gateway: what they carry can neither be decided nor masked",
+  hint: "Connect without the parameter `replication`. Replicas connect to the server itself.",
+};
 
 function checkSettings(settings: readonly (readonly [string, string])[]): (readonly [string, string])[] | Refusal {
   // Analysed text is UTF-8, whatever the client would like.

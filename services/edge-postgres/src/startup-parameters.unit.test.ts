@@ -36,7 +36,6 @@ test("what changes how data is shown passes, and the encoding is UTF8", () => {
 describe("refused, with the reason", () => {
   test.each([
     [{ role: "postgres" }, "role"],
-    [{ replication: "database" }, "replication"],
     [{ session_preload_libraries: "x" }, "session_preload_libraries"],
     [{ client_encoding: "LATIN1" }, "UTF8"],
     [{ standard_conforming_strings: "off" }, "must stay on"],
@@ -52,6 +51,20 @@ describe("refused, with the reason", () => {
       message: expect.stringContaining(reason),
     });
   });
+});
+
+test.each(["true", "on", "1", "database", "yes", "tRuE", "nonsense"])(
+  "replication=%s is refused, and told why",
+  (value) => {
+    expect(read({ user: "engineer", replication: value })).toMatchObject({
+      sqlstate: "0A000",
+      message: expect.stringContaining("replication connections do not pass"),
+    });
+  },
+);
+
+test.each(["false", "off", "0", "no", "FALSE"])("replication=%s is an ordinary connection", (value) => {
+  expect(read({ user: "engineer", replication: value })).toMatchObject({ parameters: [["client_encoding", "UTF8"]] });
 });
 
 test("options are split as the server does", () => {

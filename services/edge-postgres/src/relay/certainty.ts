@@ -125,7 +125,8 @@ export class Certainty {
       state.learned(row);
       if (!verify) return;
       this.#verifyNames = false;
-      prepared.verified(row?.[4], row?.[5]);
+      // NAMES_QUERY's, behind whatever the state is asked for
+      prepared.verified(row?.at(-2), row?.at(-1));
     });
   }
 

@@ -12,6 +12,7 @@ import {
   decodeQuery,
   isBinary,
 } from "../wire/frontend.ts";
+import { CopyPieces } from "../wire/copy-pieces.ts";
 import { WireFault } from "../wire/fault.ts";
 import { Frontend, type MessageTable } from "../wire/message-table.ts";
 import { Handing, MessageSplitter } from "../wire/splitter.ts";
@@ -56,6 +57,8 @@ export interface ClientSideParts {
 
 const FORGIVEN: ReadonlySet<string> = new Set(["22021", "42622"]);
 const READ_AHEAD = 64 * 1024;
+/** A message of COPY data that is longer is handed on in pieces, bytes. */
+const WHOLE_UP_TO = 64 * 1024;
 /** Messages that the target works on, so that a cancel request could meet them. */
 const RUNS_SOMETHING: ReadonlySet<number> = new Set([
   Frontend.query,
@@ -84,6 +87,7 @@ export class ClientSide {
   /** What the last message described, when it was the last one. */
   #described: Portal | undefined;
   #arrivedAt = 0;
+  readonly #pieces = new CopyPieces();
   /** of a COPY FROM STDIN */
   #copying: Command | undefined;
 
@@ -101,10 +105,10 @@ export class ClientSide {
     const certainty = { frontend, outbox, state, prepared, own, observe: () => needs.observe() };
     this.#certainty = new Certainty(certainty, this.#turn);
     this.#admissions = new Admissions(parts, this.#turn, this.#certainty);
-    this.#splitter = new MessageSplitter(parts.table);
-    // Whole messages only: what is dropped after a COPY has failed must end where a message ends, or the target would take
-    // what follows for the rest of it.
-    this.#splitter.handOut(Frontend.copyData, Handing.run);
+    this.#splitter = new MessageSplitter(parts.table, WHOLE_UP_TO);
+    // Of any length, for they go on as whole messages (CopyPieces): what is dropped after a COPY has failed ends where a
+    // message ends, or the target would take what follows for the rest of it.
+    this.#splitter.handOut(Frontend.copyData, Handing.flow);
   }
 
   /**
@@ -195,6 +199,8 @@ export class ClientSide {
             this.#splitter.push(chunk);
             continue;
           }
+          const { type, bytes, start, end } = this.#splitter;
+          if (type === Frontend.copyData) this.#pieces.take(bytes, start, end);
         }
         this.#turn.again = false;
         if (this.#turn.alone && RUNS_SOMETHING.has(this.#splitter.type)) {
@@ -253,6 +259,7 @@ export class ClientSide {
         this.#turn.unsynced = false;
         return outbox.pass(bytes, start, end, frontend.cycle - 1, this.#question("sync", frontend.cycle - 1), true);
       case "copy-data":
+        return this.#copyData(this.#pieces);
       case "copy-done":
         return this.#copyData(message);
       case "copy-fail":
@@ -444,9 +451,5 @@ export class ClientSide {
   }
 }
 
-/** Its result may hold something that is stored. */
-const mayShow = ({ lineage }: CommandFacts): boolean =>
-  lineage.some(
-    ({ unknown, outputs }) =>
-      unknown !== "" || outputs.some(({ sources, unknown: why }) => sources.length > 0 || why !== ""),
-  );
+/** Its result may hold something that is stored. Lineage is not told of commands of those from whom nothing is hidden. */
+const mayShow = ({ relations }: CommandFacts): boolean => relations.some(({ kind }) => kind !== "catalog");

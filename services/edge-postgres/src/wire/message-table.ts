@@ -71,7 +71,8 @@ const EMPTY: Bounds = [4, 4];
 const frontendBounds: Record<keyof typeof Frontend, Bounds> = {
   bind: [12, 0], // 0: the configured bound
   close: [6, 64 * KiB],
-  copyData: [4, 0],
+  // Handed on in pieces, never held whole.
+  copyData: [4, LARGEST_MESSAGE],
   copyDone: EMPTY,
   copyFail: [5, 64 * KiB],
   describe: [6, 64 * KiB],
