@@ -42,8 +42,12 @@ async function check(one: Case): Promise<void> {
 
 // Queries do not get into each other's way; what changes something, even for a moment, runs alone.
 const named = (wanted: boolean) => cases.filter((one) => isPlain(one) === wanted).map((one) => [one.id, one] as const);
-describe.concurrent("queries", () => void test.for(named(true))("%s", ([, one]) => check(one)));
-describe("commands", () => void test.for(named(false))("%s", ([, one]) => check(one)));
+describe.concurrent("queries", () => {
+  test.for(named(true))("%s", ([, one]) => check(one));
+});
+describe("commands", () => {
+  test.for(named(false))("%s", ([, one]) => check(one));
+});
 
 test("nothing that was refused or held has changed anything", async () => {
   expect(await target.value(STATE)).toBe(before);

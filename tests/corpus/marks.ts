@@ -1,7 +1,7 @@
 /**
  * The values that nobody may see, and the search for them and for parts of them in what was said.
  *
- * A marked value is recognised by five letters of `ghjkqvwxz` in a row, or seven digits of a marked number: in any case,
+ * A marked value is recognised by five letters of `ghjkqvwxz` in a row, or eight digits of a marked number: in any case,
  * forwards or backwards, with other characters between them, escaped, in hex or base64, spread over rows or columns, as
  * character codes, and in PostgreSQL's binary formats.
  */
@@ -29,8 +29,10 @@ export interface Find {
 export type Cells = readonly (readonly (Buffer | null)[])[];
 
 const LETTERS = 5;
-const DIGITS = 7;
-const RUNS = /[ghjkqvwxz]{5,}|[0-9a-f]{7,}/g;
+const DIGITS = 8;
+const RUNS = /[ghjkqvwxz]{5,}|[0-9a-f]{8,}/g;
+/** longer runs of hex digits are hashes and ids, in which digits of a marked number stand by chance */
+const HASH = 24;
 const AROUND = 48;
 
 const stripped = (text: string): string => text.replace(/[^a-z0-9]+/g, "");
@@ -40,10 +42,11 @@ export class Marks {
   readonly #parts = new Map<string, Mark>();
   readonly #binary: Mark[] = [];
 
-  constructor(marks: readonly Mark[]) {
+  /** `seen`: what may be seen; a part of it is no find, though it be a part of something else too. */
+  constructor(marks: readonly Mark[], seen: readonly Mark[] = []) {
+    const open = new Set(seen.flatMap(partsOfMark));
     for (const mark of marks) {
-      const text = stripped(mark.text.toLowerCase());
-      for (const one of [text, turned(text)]) for (const part of partsOf(one)) this.#parts.set(part, mark);
+      for (const part of partsOfMark(mark)) if (!open.has(part)) this.#parts.set(part, mark);
       if (mark.binary !== undefined && mark.binary.length >= 4) this.#binary.push(mark);
     }
   }
@@ -88,6 +91,7 @@ export class Marks {
     const found: Find[] = [];
     for (const { 0: run, index } of text.matchAll(RUNS)) {
       const length = /[ghjkqvwxz]/.test(run) ? LETTERS : DIGITS;
+      if (length === DIGITS && run.length >= HASH) continue;
       for (let at = 0; at + length <= run.length; at++) {
         const mark = this.#parts.get(run.slice(at, at + length));
         if (mark === undefined) continue;
@@ -105,7 +109,7 @@ export class Marks {
     for (const [run] of lower.matchAll(/[0-9a-f]{10,}/g)) {
       for (const shift of [0, 1]) {
         const decoded = Buffer.from(run.slice(shift, run.length - ((run.length - shift) % 2)), "hex");
-        found.push(...this.#inText(stripped(decoded.toString("latin1").toLowerCase()), "hex"));
+        found.push(...this.#inText(decoded.toString("latin1").toLowerCase(), "hex"));
       }
     }
     return found;
@@ -130,6 +134,11 @@ export class Marks {
       return [{ mark, part: mark.binary!.toString("hex"), form: "binary", around }];
     });
   }
+}
+
+function partsOfMark({ text }: Mark): string[] {
+  const plain = stripped(text.toLowerCase());
+  return [...partsOf(plain), ...partsOf(turned(plain))];
 }
 
 function* partsOf(text: string): Generator<string> {

@@ -22,10 +22,14 @@ const cache = new Map<string, Marks>();
 export function hiddenFrom(account: string): Marks {
   let found = cache.get(account);
   if (found === undefined) {
-    const seen = SEEN[account] ?? [];
+    const classes = SEEN[account] ?? [];
     // The addresses in notes are shown to who may see addresses.
-    const hidden = marks.filter((mark) => !seen.includes(mark.class === "free-text" ? "email" : mark.class));
-    cache.set(account, (found = new Marks(hidden)));
+    const isSeen = (mark: Mark): boolean => classes.includes(mark.class === "free-text" ? "email" : mark.class);
+    found = new Marks(
+      marks.filter((mark) => !isSeen(mark)),
+      marks.filter(isSeen),
+    );
+    cache.set(account, found);
   }
   return found;
 }

@@ -136,6 +136,22 @@ export class WireClient {
     return { messages, end: held ? "held" : messages.at(-1)?.type === "Z" ? "ready" : "closed" };
   }
 
+  /** Sends turns that are known beforehand, all at once; each ends with ReadyForQuery. Fewer: the connection is gone. */
+  async pipeline(turns: readonly Buffer[]): Promise<Message[][]> {
+    const from = this.said.length;
+    if (!this.#closed) this.#socket.write(Buffer.concat(turns));
+    let left = turns.length;
+    await this.#until(({ type }) => type === "Z" && --left === 0, from);
+    const messages = this.said.splice(from);
+    const ended: Message[][] = [];
+    for (let at = 0, start = 0; at < messages.length; at++) {
+      if (messages[at]!.type !== "Z" && at < messages.length - 1) continue;
+      ended.push(messages.slice(start, at + 1));
+      start = at + 1;
+    }
+    return ended;
+  }
+
   /** No goodbye. */
   close(): void {
     this.#closed = true;
