@@ -219,6 +219,7 @@ export const messages: Readonly<Record<string, readonly FieldRow[]>> = {
     [17, "probes", "message", "Probe", true, "public"],
     [18, "flows", "message", "ColumnFlow", true, "public"],
     [19, "probed_classes", "string", "", true, "public"],
+    [20, "searched_classes", "string", "", true, "public"],
   ],
   CommandForwarded: [
     [1, "command", "uint", "", false, "public"],
@@ -466,6 +467,7 @@ export const messages: Readonly<Record<string, readonly FieldRow[]>> = {
   ],
   Probe: [
     [1, "column", "message", "BaseColumn", false, "public"],
+    [2, "searched", "bool", "", false, "public"],
   ],
   ProviderSessionEnded: [
     [1, "principal_id", "string", "", false, "public"],
