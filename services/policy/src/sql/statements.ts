@@ -70,6 +70,8 @@ function insert(node: JsonObject, place: Place, out: Collector): Below {
   const conflict = node["onConflictClause"];
   if (isObject(conflict) && conflict["action"] === "ONCONFLICT_UPDATE") {
     out.verb("upsert");
+    // Rows that are there are updated: a policy that speaks of `update` means them, too.
+    out.verb("update");
     target?.actions.push(...readIn(place));
     if (target !== undefined) {
       target.names.push("excluded");
