@@ -56,7 +56,9 @@ export function planByLineage(column: ResultColumn, output: OutputColumn, planni
     return maskWhole(kind, label(everything, "unknown column"));
   }
   if (output.temporary.length > 0 && holdsHidden) return maskWhole(kind, label(everything, "temporary"));
-  if (output.unknown !== "" && (couldCarryHidden(planning) || !known.isDisjointFrom(hidden))) {
+  // Triggers and rules may put there what the statement does not name.
+  const rewritten = reach.rewritten.size > 0 && holdsHidden;
+  if (output.unknown !== "" && (rewritten || couldCarryHidden(planning) || !known.isDisjointFrom(hidden))) {
     return maskWhole(kind, label(possible, "no origin"));
   }
   if (known.isDisjointFrom(hidden)) return pass(label(possible, known.size > 0 ? "revealed" : "not classified"));
@@ -83,9 +85,14 @@ class Found {
     this.#add(relationOid, number, false);
   }
 
-  /** What the server names: of a view only what rules say of it, for its sources are among the analysis'. */
+  /**
+   * What the server names: of a view only what rules say of it, for its sources are among the analysis'. RETURNING is called by
+   * the column that was written, and is what was assigned to it: then the name tells nothing of the value.
+   */
   addDescribed({ tableOid, columnNumber }: ResultColumn): void {
-    if (tableOid !== 0) this.#add(tableOid, columnNumber, true);
+    if (tableOid === 0) return;
+    if (!this.#planning.reach.written.has(tableOid)) return this.#add(tableOid, columnNumber, true);
+    this.relation = this.#planning.index?.byOid.get(tableOid)?.name ?? this.relation;
   }
 
   #add(oid: number, number: number, described: boolean): void {

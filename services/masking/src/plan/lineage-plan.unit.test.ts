@@ -1,6 +1,6 @@
 import type { Relation } from "@sallyport/proto/catalog_model";
 import type { PlanResult, ResultColumn } from "@sallyport/proto/masking";
-import { OutputColumn, StatementLineage } from "@sallyport/proto/verdict";
+import { Access, OutputColumn, StatementLineage } from "@sallyport/proto/verdict";
 import { beforeEach, describe, expect, test } from "vitest";
 import {
   column,
@@ -106,6 +106,26 @@ describe("a statement that was followed", () => {
     const written = { ...exactly(3, ORDERS), sources: [base(CUSTOMERS, 3)] };
     expect(await actions([status], [written])).toEqual(["partial"]);
     expect(await actions([status], [exactly(3, ORDERS)])).toEqual(["pass"]);
+    // … though another's value stands there otherwise.
+    const email = column(CUSTOMERS.oid, 3);
+    const literal = { ...exactly(3), sources: [] };
+    const write = { relations: [fact(CUSTOMERS, Access.ACCESS_WRITE, ["email"])] };
+    expect(await actions([email], [literal], write)).toEqual(["pass"]);
+    expect(await actions([email], [literal])).toEqual(["partial"]);
+    expect(await actions([email], [exactly(3)], write)).toEqual(["partial"]);
+  });
+
+  test("RETURNING of a table with triggers is masked where anything is hidden: they may read what the statement does not name", async () => {
+    world.observe(CUSTOMERS, { ...ORDERS, hasTriggers: true });
+    const write = { relations: [fact(ORDERS, Access.ACCESS_WRITE, ["status"])] };
+    const unknown = { ...exactly(3, ORDERS), exact: false, unknown: "triggers" };
+    const computed = from([], { unknown: "triggers" });
+    expect(await actions([column(ORDERS.oid, 3), expression], [unknown, computed], write)).toEqual([
+      "redact",
+      "redact",
+    ]);
+    world.observe({ ...ORDERS, hasTriggers: true });
+    expect(await actions([column(ORDERS.oid, 3)], [unknown], write)).toEqual(["pass"]);
   });
 
   test("what the server describes counts too: neither witness takes a class away", async () => {

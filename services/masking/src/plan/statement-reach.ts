@@ -14,7 +14,9 @@ export interface StatementReach {
   bounded: boolean;
   /** views that it names, by oid */
   views: ReadonlyMap<number, ViewReach>;
-  /** oids that it writes to, while it reads what may be hidden or while the relation changes what is written */
+  /** oids that it writes to */
+  written: ReadonlySet<number>;
+  /** those of them that it writes to, while it reads what may be hidden or while the relation changes what is written */
   rewritten: ReadonlySet<number>;
 }
 
@@ -66,7 +68,7 @@ export function statementReach(
     written.filter((relation) => readsHidden || relation.rewrites).map((relation) => relation.oid),
   );
   const bounded = !request.unknownSources && !request.schemaTouched && !unresolved && !temporary;
-  return { touched, unresolved, temporary, bounded, views, rewritten };
+  return { touched, unresolved, temporary, bounded, views, written: new Set(written.map(({ oid }) => oid)), rewritten };
 }
 
 function viewReach(fact: RelationFact, view: RelationClasses, index: DatabaseIndex | undefined): ViewReach {
