@@ -1,0 +1,26 @@
+-- Aggregates, grouping, windows.
+SELECT [[count(email) // count(DISTINCT email) // max(email) // min(email) // string_agg(email, ',') // string_agg(name, ',' ORDER BY email) // array_agg(email) // array_agg(email ORDER BY phone DESC) // array_agg(DISTINCT email) // json_agg(email) // jsonb_agg(c) // json_object_agg(name, email) // any_value(email) // bool_and(email = 'a') // every(email IS NULL) // sum(length(email)) // avg(id) // stddev(id) // mode() WITHIN GROUP (ORDER BY email) // percentile_disc(0.5) WITHIN GROUP (ORDER BY email) // percentile_cont(0.5) WITHIN GROUP (ORDER BY id) // rank('x') WITHIN GROUP (ORDER BY email) // count(*) FILTER (WHERE email LIKE 'a%') // max(name) FILTER (WHERE email = 'x') // json_arrayagg(email) // json_objectagg(name: email) // json_arrayagg(email ORDER BY phone) // array_agg(c) // array_agg(ROW(email, id)) // bit_or(id) // xmlagg(xmlelement(name a, email)) // max(email) || min(name) // count(*) > 1 // regr_slope(id, length(name)) // corr(id, id) // string_agg(DISTINCT email, ',') // json_agg_strict(email) // range_agg(int4range(id, id)) // variance(id) // array_agg(tags) // jsonb_object_agg(id, profile)]] FROM customers c;
+SELECT name, [[max(email) // count(*) // array_agg(phone) // sum(id) // name || max(notes)]] FROM customers GROUP BY name;
+SELECT [[email // name // lower(email) // grouping(email) // count(*) // coalesce(email, 'all')]] FROM customers GROUP BY [[GROUPING SETS ((email, name), (email), ()) // ROLLUP (email, name) // CUBE (name, email) // email, name // DISTINCT ROLLUP (email), ROLLUP (name)]];
+SELECT lower(email), count(*) FROM customers GROUP BY [[1 // lower(email)]] HAVING [[count(*) > 1 // max(phone) LIKE '1%' // lower(email) <> 'a']];
+SELECT email AS e, count(*) FROM customers GROUP BY e ORDER BY [[2 // e // count(*) // max(phone)]];
+SELECT id, email FROM customers GROUP BY id;
+SELECT c.id, c.email, sum(o.amount) FROM customers c JOIN orders o ON o.customer_id = c.id GROUP BY c.id;
+SELECT [[row_number() // rank() // dense_rank() // percent_rank() // cume_dist() // ntile(4) // lag(email) // lead(email, 2, phone) // lag(id, id) // first_value(email) // last_value(name) // nth_value(email, 2) // max(email) // count(email) // string_agg(email, ',') // sum(id) FILTER (WHERE email = 'a') // array_agg(c) // count(*) // sum(length(name))]] OVER [[() // (PARTITION BY name ORDER BY email) // (ORDER BY phone ROWS BETWEEN 1 PRECEDING AND CURRENT ROW) // w]] FROM customers c WINDOW w AS (PARTITION BY email ORDER BY notes);
+SELECT max(email) OVER (w ROWS UNBOUNDED PRECEDING EXCLUDE TIES) FROM customers WINDOW w AS (ORDER BY id), w2 AS (w ROWS UNBOUNDED PRECEDING);
+SELECT sum(sum(amount)) OVER (ORDER BY status), status FROM orders GROUP BY status;
+SELECT rank() OVER (ORDER BY max(email)), name FROM customers GROUP BY name;
+SELECT email, row_number() OVER (ORDER BY email) - 1 AS n FROM customers ORDER BY n;
+SELECT max(max) FROM (SELECT max(email) FROM customers GROUP BY name) s;
+SELECT (array_agg(email ORDER BY id))[1] FROM customers;
+SELECT ((array_agg(c))[1]).email FROM customers c;
+SELECT max((SELECT o.status FROM orders o WHERE o.customer_id = c.id LIMIT 1)) FROM customers c;
+SELECT (SELECT max(c.email)) FROM customers c;
+SELECT (SELECT max(c.email || o.status) FROM orders o) FROM customers c;
+SELECT GROUPING(name, email), max(phone) FROM customers GROUP BY CUBE (name, email);
+SELECT avg(x) FROM (SELECT length(email) FROM customers) s (x);
+SELECT name FROM customers GROUP BY name, email;
+SELECT name FROM customers GROUP BY name ORDER BY [[max(email) // count(*) // min(length(phone))]];
+SELECT x.m FROM (SELECT max(email) AS m, name FROM customers GROUP BY name) x WHERE x.name = 'a';
+SELECT w.r FROM (SELECT rank() OVER (ORDER BY ssn) AS r, ssn FROM hr.people) w;
+SELECT w.ssn FROM (SELECT rank() OVER (ORDER BY salary) AS r, ssn FROM hr.people) w WHERE r = 1;

@@ -1,0 +1,20 @@
+-- The server's own relations: those that describe, and those that hold data.
+SELECT [[relname // * // c // oid // c.relkind]] FROM pg_class c;
+SELECT n.nspname, c.relname FROM pg_catalog.pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace WHERE [[c.relkind = 'r' // pg_table_is_visible(c.oid)]];
+SELECT attname, format_type(atttypid, atttypmod) FROM pg_attribute WHERE attrelid = 'customers'::regclass;
+SELECT table_name, column_name FROM information_schema.columns;
+SELECT * FROM information_schema.tables;
+SELECT [[most_common_vals // * // histogram_bounds // attname // s]] FROM pg_stats s;
+SELECT [[stavalues1 // * // s]] FROM pg_statistic s;
+SELECT [[query // * // pid // a]] FROM pg_stat_activity a;
+SELECT [[rolpassword // * // rolname]] FROM pg_authid;
+SELECT [[data // loid // *]] FROM pg_largeobject;
+SELECT usename FROM pg_user;
+SELECT * FROM pg_settings;
+SELECT name, setting FROM pg_settings JOIN customers USING (name);
+SELECT datname FROM pg_database;
+SELECT c.email, k.relname FROM customers c, pg_class k;
+SELECT pg_stat_get_activity(NULL);
+SELECT * FROM pg_locks;
+SELECT proname FROM pg_proc;
+SELECT x.v FROM (SELECT most_common_vals::text AS v FROM pg_stats) x;

@@ -1,0 +1,21 @@
+-- What nobody can look into: it must be unknown.
+SELECT [[order_total(1) // order_total(id) // public.order_total(id) // initcap(email) // initcap(email::varchar) // pg_catalog.initcap(email) // contact(customers) // customers.contact // app.joined(email) // order_total(id) + 1 // coalesce(order_total(id), 0) // CASE WHEN order_total(id) > 1 THEN name END // CASE WHEN true THEN order_total(id) END // id::numeric OPERATOR(app.<->) 1::numeric // array_agg(order_total(id)) // (SELECT order_total(customers.id))]] FROM customers GROUP BY customers.id, customers.email;
+SELECT [[* // a // b // p // upper(b)]] FROM pairs(1) p;
+SELECT [[* // email // c // c.id]] FROM customers_of('a') c;
+SELECT [[p.b // c.email // p.*]] FROM customers c, LATERAL pairs(c.id) p;
+SELECT (pairs(id)).* FROM customers;
+SELECT (pairs(id)).b, (customers_of(name)).email FROM customers;
+SELECT customers_of(name) FROM customers;
+SELECT [[query_to_xml('select email from customers', true, false, '') // table_to_xml('customers', true, false, '') // cursor_to_xml('c', 1, true, false, '') // schema_to_xml('public', true, false, '') // database_to_xml(true, false, '') // query_to_xml_and_xmlschema('select 1', true, false, '') // pg_read_file('x') // pg_read_binary_file('x') // lo_get(1)]];
+SELECT * FROM ts_stat('select to_tsvector(email) from customers');
+SELECT pg_ls_dir('.');
+SELECT x FROM (SELECT order_total(id) AS x, id FROM customers) s;
+SELECT id FROM (SELECT order_total(id) AS x, id FROM customers) s;
+WITH x AS (SELECT order_total(id) AS t, email FROM customers) SELECT email FROM x;
+WITH x AS (SELECT order_total(id) AS t, email FROM customers) SELECT t FROM x;
+SELECT id FROM customers WHERE order_total(id) > 5;
+SELECT email FROM customers ORDER BY order_total(id);
+SELECT kind::text, 'open'::order_status, reach::text, ROW('a', 'b', 'c')::hr.address FROM typed;
+SELECT 'a'::hr.contact, email::hr.contact FROM customers;
+UPDATE customers SET name = order_total(id)::text RETURNING name, email;
+INSERT INTO customers (name) VALUES (order_total(1)::text) RETURNING name, email;
