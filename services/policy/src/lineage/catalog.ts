@@ -76,6 +76,14 @@ function unqualified(name: string, run: Run): Candidate[] {
   return found;
 }
 
+/** By which schema `schema.relation.column` may name it: the one that is written, or that the name can only mean. */
+export function schemaOf(rangeVar: JsonObject, env: Env, run: Run): string | undefined {
+  const written = text(rangeVar["schemaname"]);
+  if (written !== undefined) return written;
+  const [only, ...others] = candidates(rangeVar, env, run);
+  return others.length === 0 && only?.kind === "observed" ? only.relation.schema : undefined;
+}
+
 /** The item that a relation makes in FROM, without its alias. */
 export function relationItem(rangeVar: JsonObject, env: Env, run: Run): Item {
   const only = rangeVar["inh"] !== true;

@@ -2,7 +2,7 @@
 
 import type { Json, JsonObject } from "../sql/parser.ts";
 import { isObject, strings, text, unwrap } from "../sql/tree.ts";
-import { relationItem } from "./catalog.ts";
+import { relationItem, schemaOf } from "./catalog.ts";
 import { condition } from "./conditions.ts";
 import { unknownShape } from "./flow.ts";
 import { joinItems } from "./joins.ts";
@@ -54,7 +54,7 @@ function rangeVar(node: JsonObject, env: Env, run: Run): Item {
   const name = text(node["relname"]);
   const cte = node["schemaname"] === undefined && name !== undefined ? findCte(env, name) : undefined;
   if (cte !== undefined) return aliased(node, itemOf(name, cte));
-  return aliased(node, { ...relationItem(node, env, run), name, schema: text(node["schemaname"]) ?? undefined });
+  return aliased(node, { ...relationItem(node, env, run), name, schema: schemaOf(node, env, run) });
 }
 
 /** An alias hides the name; a list of columns renames as many as it has. */

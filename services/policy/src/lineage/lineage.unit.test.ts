@@ -34,6 +34,7 @@ test.each([
     "SELECT tags[1], ARRAY[email], ROW(email, 1) FROM people",
     "tags ~ people.tags; array ~ people.email; row ~ people.email",
   ],
+  ["SELECT public.visits.note FROM visits", "note = visits.note"],
   // rows
   ["SELECT p FROM visits p", "p ~ visits.id, visits.person_id, visits.note, visits.cost"],
   [
@@ -179,6 +180,11 @@ test.each([
   ["SELECT email::mood, 'fine'::mood, $1::mood FROM people", "email ? people.email; mood =; mood ="],
   ["SELECT x FROM nowhere", "x ?"],
   ["SELECT * FROM nowhere", "unknown"],
+  ["SELECT archive.people.email FROM people", "email ?"],
+  [
+    "SELECT (WITH people AS (SELECT 1 AS email) SELECT public.people.email FROM people) FROM people",
+    "email = people.email",
+  ],
   ["SELECT * FROM secret(1)", "unknown"],
   ["SELECT histogram_bounds FROM pg_stats", "histogram_bounds ?"],
   ["SELECT query_to_xml('SELECT 1', true, true, '')", "query_to_xml ?"],

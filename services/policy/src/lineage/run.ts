@@ -96,7 +96,11 @@ export class Run {
     if (value === undefined || value === null) return NOTHING;
     const bound = this.#enter();
     try {
-      return bound === undefined ? this.#walkers.expression(value, env, this) : this.unknown(bound);
+      if (bound !== undefined) return this.unknown(bound);
+      const flow = this.#walkers.expression(value, env, this);
+      // The rows of wide tables, and of those with many partitions, are more work.
+      this.#steps += flow.sources.length >> 6;
+      return flow;
     } finally {
       this.#depth--;
     }

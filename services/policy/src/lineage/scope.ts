@@ -178,7 +178,14 @@ export const partsOf = (item: Item): Shape => ({
 
 export const shapeOf = (item: Item): Shape => ({ columns: item.columns, open: item.open?.whole });
 
-export const wholeRow = (item: Item): Flow => rowOf(shapeOf(item), item.rowOrigins);
+/** Of an item, its row: a text may name that of a wide one again and again. */
+const rows = new WeakMap<Item, Flow>();
+
+export function wholeRow(item: Item): Flow {
+  const row = rows.get(item) ?? rowOf(shapeOf(item), item.rowOrigins);
+  rows.set(item, row);
+  return row;
+}
 
 /** `*`: the columns of all visible items, in order. */
 export function allColumns(items: readonly Item[]): Shape {

@@ -3,7 +3,7 @@
 import type { Relation } from "@sallyport/proto/catalog_model";
 import type { Json, JsonObject } from "../sql/parser.ts";
 import { isObject, text } from "../sql/tree.ts";
-import { candidates, isView, relationItem } from "./catalog.ts";
+import { candidates, isView, relationItem, schemaOf } from "./catalog.ts";
 import type { Candidate } from "./catalog.ts";
 import { NOTHING, columnKey, derived, isText, join, numberOf, oidOf, tainted } from "./flow.ts";
 import type { Column, Flow } from "./flow.ts";
@@ -34,7 +34,7 @@ export function targetOf(value: Json | undefined, rows: "new" | "old", env: Env,
   const alias = isObject(node["alias"]) ? text(node["alias"]["aliasname"]) : undefined;
   const written = candidates(node, env, run);
   const hazard = written.some((candidate) => isHazard(candidate, run));
-  const schema = alias === undefined ? text(node["schemaname"]) : undefined;
+  const schema = alias === undefined ? schemaOf(node, env, run) : undefined;
   const item: Item = { ...relationItem(node, env, run), name: alias ?? relation, schema };
   return {
     item,
