@@ -83,9 +83,12 @@ test("somebody else's command needs audit, and is in the log", async () => {
   const sql = `SELECT email AS ${marker} FROM customers`;
   expect(shownOf(await explained("security", "--as", "user:dba", "orders", sql))[marker]).toBe("clear");
   expect(shownOf(await explained("security", "--as", "user:engineer", "orders", sql))[marker]).not.toBe("clear");
-  expect((await sallyport("security", "explain", "--as", "user:stranger", "orders", sql)).code).toBe(5);
-  // security may not connect, so it has nothing to explain of its own.
-  expect((await sallyport("security", "explain", "orders", sql)).code).toBe(4);
+  // Security may not connect, so it has nothing to explain of its own.
+  const [stranger, own] = await Promise.all([
+    sallyport("security", "explain", "--as", "user:stranger", "orders", sql),
+    sallyport("security", "explain", "orders", sql),
+  ]);
+  expect([stranger.code, own.code]).toEqual([5, 4]);
   await expect
     .poll(
       async () =>
@@ -128,7 +131,11 @@ test("doctor looks at the target anew and prints what to grant", async () => {
 });
 
 test("what has appeared at the target is seen at once; engineers may not look", async () => {
-  expect((await sallyport("engineer", "doctor", "sandbox")).code).toBe(4);
+  const [engineer, nowhere] = await Promise.all([
+    sallyport("engineer", "doctor", "sandbox"),
+    sallyport("security", "doctor", "--cached", "orders/nosuch"),
+  ]);
+  expect([engineer.code, nowhere.code]).toEqual([4, 5]);
   const cards = 'odd "name"';
   await target(
     'CREATE TABLE "odd ""name""" (id int, card_number text); GRANT SELECT ON "odd ""name""" TO PUBLIC',
@@ -151,20 +158,9 @@ test("what has appeared at the target is seen at once; engineers may not look", 
       ({ check, level }) => check === "columns" && level === "advice",
     );
     expect(JSON.stringify(listed)).not.toContain("odd");
-
-    await target('DROP TABLE "odd ""name"""', "sandbox");
-    const cached = await sallyport("security", "doctor", "--cached", "sandbox");
-    expect(cached.out).toContain("Not asked: this is the last observation.");
   } finally {
     await target('DROP TABLE IF EXISTS "odd ""name"""', "sandbox");
   }
-  expect((await sallyport("security", "doctor", "sandbox")).out).not.toContain(cards);
-});
-
-test("a database or a connection that is not there is not diagnosed", async () => {
-  const ended = await sallyport("security", "doctor", "orders/nosuch");
-  expect(ended.code).toBe(5);
-  expect((await sallyport("security", "doctor", "nosuch")).code).not.toBe(0);
 });
 
 async function target(sql: string, database = "orders"): Promise<unknown[]> {

@@ -17,6 +17,9 @@ test.each([
   ["request", "orders", "--for", "1h"],
   ["request", "orders", "--reason", "ticket 7"],
   ["break-glass", "orders"],
+  ["explain", "orders"],
+  ["explain", "orders", "SELECT 1", "--bogus"],
+  ["doctor"],
   ["completion", "tcsh"],
 ])("wrong use is ours to end: %s", async (...args) => {
   vi.spyOn(process.stderr, "write").mockReturnValue(true);

@@ -3,6 +3,7 @@ import { Configuration } from "@sallyport/proto/catalog_model";
 import { Event, PrincipalSeen, TokenIssued } from "@sallyport/proto/event";
 import { PrincipalKind } from "@sallyport/proto/principal";
 import { expect, test } from "vitest";
+import { describePrincipal } from "./authenticator.ts";
 import { Directory } from "./directory.ts";
 
 function folded(...facts: Fact[]): Directory {
@@ -133,4 +134,19 @@ test("groups are as old as the provider's last word: a new mapping does not make
   // never later than it was said, never earlier than was known
   expect(verifiedAt(issued("t"), changed(9_999))).toBe(1_002);
   expect(verifiedAt(issued("t"), changed(500))).toBe(1_000);
+});
+
+test("whoever was seen is described as after a login of their own, with the groups of now and nobody's token", () => {
+  const groups = [{ issuer: "https://idp.example", claimValue: "a", group: "engineers" }];
+  const configured: Fact = {
+    $case: "configurationApplied",
+    value: { configuration: Configuration.fromPartial({ groups }), digest: "", changes: [] },
+  };
+  const directory = folded(seen("maker", { authTimeMs: 7, mfa: true }), issued("t1"), configured);
+  expect(describePrincipal("user:maker", directory)).toMatchObject({
+    principal: { id: "user:maker", name: "maker", groups: ["engineers"], authTimeMs: 7, mfa: true, tokenId: "" },
+    offboarded: false,
+  });
+  expect(describePrincipal("user:nobody", directory)).toBeUndefined();
+  expect(describePrincipal("user:maker", folded(seen("maker"), offboarded))?.offboarded).toBe(true);
 });

@@ -39,10 +39,15 @@ export async function explain(request: ExplainRequest, call: CallInfo, parts: Ex
   const { connection, database } = state.resolve(request.connection, request.database, OP);
   if (state.schema(connection.name, database) === undefined) {
     // As a first login would: without the schema every name could be anything.
-    const by = as.by;
-    await lookAgain({ connection: connection.name, database, by }, call.signal, parts);
+    await lookAgain({ connection: connection.name, database, by: as.by }, call.signal, parts);
   }
-  const place: Place = { connection, database, address: as.itself ? call.address : "", principal: as.principal };
+  const place: Place = {
+    connection,
+    database,
+    address: as.itself ? withoutPort(call.address) : "",
+    principal: as.principal,
+    by: as.by,
+  };
 
   const ask = (subject: CheckRequest["subject"]): Promise<Verdict> =>
     callUnary(
@@ -87,20 +92,25 @@ export async function explain(request: ExplainRequest, call: CallInfo, parts: Ex
   });
 }
 
+/** As policies look at it: `10.0.0.7:51234` and `[::1]:51234` are no addresses. */
+const withoutPort = (peer: string): string => peer.replace(/:\d+$/, "").replace(/^\[(.*)\]$/, "$1");
+
 interface Place {
   connection: Connection;
   database: string;
   /** empty: not known */
   address: string;
   principal: Principal;
+  /** who asks */
+  by: string;
 }
 
 function checkRequest(place: Place, subject: CheckRequest["subject"]): CheckRequest {
-  const { connection, database, address, principal } = place;
+  const { connection, database, address, principal, by } = place;
   return CheckRequest.fromPartial({
     session: {
       // texts of one asker wait for each other in policy, not for other people's
-      sessionId: `explain-${randomUUID()}`,
+      sessionId: `explain-${by}`,
       principal,
       connection: connection.name,
       database,
