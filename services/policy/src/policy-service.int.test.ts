@@ -131,6 +131,20 @@ test("checks are answered over the stream, signed", async () => {
   expect((await ask("DROP TABLE orders")).outcome).toBe(Outcome.OUTCOME_DENY);
 });
 
+test("explained, it is the same answer, with nothing to admit it by: no id, no inputs, no signature", async () => {
+  const client = edge.client(PolicyServiceClient, "policy");
+  const explain = (text: string) => callUnary(client, "explain", request(text), { deadlineMs: 10_000 });
+  const explained = await explain("DELETE FROM orders WHERE id = 1");
+  const asked = await ask("DELETE FROM orders WHERE id = 1");
+  expect(explained).toMatchObject({
+    outcome: Outcome.OUTCOME_HOLD,
+    determining: asked.determining,
+    holds: asked.holds,
+  });
+  expect([explained.id, explained.inputs.length]).toEqual(["", 0]);
+  expect((await explain("SELECT id FROM orders WHERE id = 1")).outcome).toBe(Outcome.OUTCOME_FORWARD);
+});
+
 test("a large text does not hold up a small one behind it", async () => {
   const order: string[] = [];
   const list = Array.from({ length: 20_000 }, (_, i) => i).join(",");

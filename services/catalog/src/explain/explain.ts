@@ -64,7 +64,7 @@ export async function explain(request: ExplainRequest, call: CallInfo, parts: Ex
     $case: "command",
     value: CommandCheck.fromPartial({
       protocol: "postgresql",
-      unit: "query",
+      unit: "simple-query",
       text: request.text,
       searchPath: request.searchPath.length > 0 ? request.searchPath : assumed,
       role: role?.user ?? "",
