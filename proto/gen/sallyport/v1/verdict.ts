@@ -505,6 +505,8 @@ export interface CacheScope {
   erasable: number[];
   /** ms since 1970; 0: with the epoch only */
   expiresAtMs: number;
+  /** only until the session's counts of probes change */
+  countsProbes?: boolean | undefined;
 }
 
 export const CacheScope_Kind = {
@@ -2743,7 +2745,7 @@ export const CommandFacts: MessageFns<CommandFacts> = {
 };
 
 function createBaseCacheScope(): CacheScope {
-  return { kind: 0, erasable: [], expiresAtMs: 0 };
+  return { kind: 0, erasable: [], expiresAtMs: 0, countsProbes: undefined };
 }
 
 export const CacheScope: MessageFns<CacheScope> = {
@@ -2756,6 +2758,9 @@ export const CacheScope: MessageFns<CacheScope> = {
     }
     if (message.expiresAtMs !== 0) {
       writer.uint32(24).int64(message.expiresAtMs);
+    }
+    if (message.countsProbes !== undefined) {
+      writer.uint32(32).bool(message.countsProbes);
     }
     return writer;
   },
@@ -2807,6 +2812,14 @@ export const CacheScope: MessageFns<CacheScope> = {
             message.expiresAtMs = longToNumber(reader.int64());
             continue;
           }
+          case 4: {
+            if (tag !== 32) {
+              break;
+            }
+
+            message.countsProbes = reader.bool();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -2828,6 +2841,11 @@ export const CacheScope: MessageFns<CacheScope> = {
         : isSet(object.expires_at_ms)
         ? globalThis.Number(object.expires_at_ms)
         : 0,
+      countsProbes: isSet(object.countsProbes)
+        ? globalThis.Boolean(object.countsProbes)
+        : isSet(object.counts_probes)
+        ? globalThis.Boolean(object.counts_probes)
+        : undefined,
     };
   },
 
@@ -2842,6 +2860,9 @@ export const CacheScope: MessageFns<CacheScope> = {
     if (message.expiresAtMs !== 0) {
       obj.expiresAtMs = Math.round(message.expiresAtMs);
     }
+    if (message.countsProbes !== undefined) {
+      obj.countsProbes = message.countsProbes;
+    }
     return obj;
   },
 
@@ -2853,6 +2874,7 @@ export const CacheScope: MessageFns<CacheScope> = {
     message.kind = object.kind ?? 0;
     message.erasable = object.erasable?.map((e) => e) || [];
     message.expiresAtMs = object.expiresAtMs ?? 0;
+    message.countsProbes = object.countsProbes ?? undefined;
     return message;
   },
 };
