@@ -20,7 +20,7 @@ export type Checked = { kind: "refused"; message: string } | ({ kind: "compared"
 
 export class LineageCheck {
   readonly server: OracleServer;
-  readonly #index: SchemaIndex;
+  #index: SchemaIndex;
   readonly #temporary: ColumnFlow[];
   readonly #trees = new Map<string, readonly RawStatement[] | "unknown">();
 
@@ -33,9 +33,14 @@ export class LineageCheck {
   static async open(): Promise<LineageCheck> {
     await loadParser();
     const server = await OracleServer.start();
-    const schema = await observedSchema(server.client);
-    const temporary = temporaryFlows(server);
-    return new LineageCheck(server, new SchemaIndex(schema, new ColumnClasses()), temporary);
+    return new LineageCheck(server, await observed(server), temporaryFlows(server));
+  }
+
+  /** Makes views of statements, and returns a SELECT from each that the server took. */
+  async viewsOf(definitions: readonly string[]): Promise<string[]> {
+    const made = await this.server.makeViews(definitions);
+    this.#index = await observed(this.server);
+    return made.map((name) => `SELECT * FROM ${name}`);
   }
 
   close(): Promise<void> {
@@ -108,6 +113,9 @@ export class LineageCheck {
     return known;
   }
 }
+
+const observed = async ({ client }: OracleServer): Promise<SchemaIndex> =>
+  new SchemaIndex(await observedSchema(client), new ColumnClasses());
 
 const asOutput = ({ column, sources, exact, unknown }: ColumnFlow): OutputColumn =>
   OutputColumn.fromPartial({ name: column, sources, exact, unknown });

@@ -32,12 +32,11 @@ interface Messages {
 
 export class OracleServer {
   readonly client: pg.Client;
-  readonly catalog: ServerCatalog;
   readonly stop: () => Promise<void>;
+  #catalog: ServerCatalog | undefined;
 
-  private constructor(client: pg.Client, catalog: ServerCatalog, stop: () => Promise<void>) {
+  private constructor(client: pg.Client, stop: () => Promise<void>) {
     this.client = client;
-    this.catalog = catalog;
     this.stop = stop;
   }
 
@@ -45,25 +44,54 @@ export class OracleServer {
     const { client, stop } = await startPostgres();
     try {
       await client.query(readFileSync(new URL("schema.sql", import.meta.url), "utf8"));
-      const server = new OracleServer(client, await ServerCatalog.read(client), stop);
+      const server = new OracleServer(client, stop);
       // Its own log needs none of it.
       await client.query(
         "SET debug_print_rewritten = on; SET debug_pretty_print = off; SET client_min_messages = log; SET log_min_messages = panic",
       );
-      const made = await client.query<{ oid: number; definition: string }>(
-        "SELECT oid::int4 AS oid, pg_get_viewdef(oid) AS definition FROM pg_class WHERE relkind = 'm'",
-      );
-      for (const { oid, definition } of made.rows) {
-        const analysed = await server.analyse(definition.replace(/;\s*$/, ""));
-        const [query] = analysed.kind === "analysed" ? analysed.queries : [];
-        if (query === undefined) throw new Error(`no tree of ${definition}`);
-        server.catalog.define(oid, query);
-      }
+      await server.look();
       return server;
     } catch (error) {
       await stop();
       throw error;
     }
+  }
+
+  get catalog(): ServerCatalog {
+    if (this.#catalog === undefined) throw new Error("look() first");
+    return this.#catalog;
+  }
+
+  /** Reads the catalogs again. */
+  async look(): Promise<void> {
+    const catalog = await ServerCatalog.read(this.client);
+    this.#catalog = catalog;
+    const made = await this.client.query<{ oid: number; definition: string }>(
+      "SELECT oid::int4 AS oid, pg_get_viewdef(oid) AS definition FROM pg_class WHERE relkind = 'm'",
+    );
+    for (const { oid, definition } of made.rows) {
+      const analysed = await this.analyse(definition.replace(/;\s*$/, ""));
+      const [query] = analysed.kind === "analysed" ? analysed.queries : [];
+      if (query === undefined) throw new Error(`no tree of ${definition}`);
+      catalog.define(oid, query);
+    }
+  }
+
+  /** Names of those views that could be made and are not temporary. */
+  async makeViews(definitions: readonly string[]): Promise<string[]> {
+    await this.client.query("SET debug_print_rewritten = off; CREATE SCHEMA IF NOT EXISTS made");
+    const made: string[] = [];
+    for (const [i, definition] of definitions.entries()) {
+      try {
+        await this.client.query(`CREATE VIEW made.v${i} AS ${definition}`);
+        made.push(`made.v${i}`);
+      } catch {
+        // Two columns of one name, parameters, writing, or something temporary.
+      }
+    }
+    await this.client.query("SET debug_print_rewritten = on");
+    await this.look();
+    return made;
   }
 
   /** One statement. */
