@@ -3,7 +3,7 @@ import { ObserveSchemaRequest, ObserveSchemaResponse } from "@sallyport/proto/ca
 import { Connection } from "@sallyport/proto/catalog_model";
 import { Event } from "@sallyport/proto/event";
 import type { CatalogLink, Links } from "@sallyport/edge";
-import pino from "pino";
+import { createLogger } from "@sallyport/runtime";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { startPostgres, type TestPostgres } from "../../testing/postgres-server.ts";
 import { OBSERVER } from "../version.ts";
@@ -12,7 +12,7 @@ import { dialDirectly } from "./dial.ts";
 import { observesWhenAsked } from "./observes-when-asked.ts";
 import { schemaObserver } from "./schema-observer.ts";
 
-const log = pino({ level: "silent" });
+const log = createLogger({ service: "test", instance: "test", log: { level: "silent" } });
 let postgres: TestPostgres;
 const told: ObserveSchemaRequest[] = [];
 let tell: (() => void) | undefined;
