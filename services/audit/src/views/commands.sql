@@ -12,7 +12,7 @@
 -- normalized | the text with every constant replaced by $n
 -- verdict | forward, hold, deny; of a granted command: what it was before the grant, hold
 -- policies | ids of the policies that decided
--- message | the sentence that the client got when it was denied
+-- message | the sentence that the client got when it was denied, or its result was withheld or cut off
 -- status | denied, held, admitted, running, ok, error, cancelled, prepared, unknown (admitted, and nobody can say what became of it)
 -- code | in the client's protocol: a SQLSTATE
 -- tag | e.g. `SELECT 5`
