@@ -88,6 +88,16 @@ test("the session's temporary relations are what it was told of them", async () 
   expect(sourcesOf(await w.check("SELECT e FROM t", { command }))).toEqual([[["public.customers.email"]]]);
 });
 
+test("a temporary relation may be what the name of a table means", async () => {
+  const w = await open();
+  const made = factsOf(await w.check("CREATE TEMP TABLE orders AS SELECT email AS status FROM customers"));
+  const { relations } = factsOf(await w.check("SELECT status FROM orders", { command: { temporary: made.flows } }));
+  expect(relations.map(({ schema, name, kind }) => [schema, name, kind]).toSorted()).toEqual([
+    ["pg_temp", "orders", "temporary"],
+    ["public", "orders", "table"],
+  ]);
+});
+
 const numbers = (count: number): string => Array.from({ length: count }, (_, i) => i).join(",");
 
 test("a long list of constants does not hide where a result comes from", { timeout: 60_000 }, async () => {

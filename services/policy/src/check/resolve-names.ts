@@ -4,6 +4,7 @@
  */
 
 import type { Relation } from "@sallyport/proto/catalog_model";
+import type { ColumnFlow } from "@sallyport/proto/verdict";
 import type { SchemaIndex } from "../schema/schema-index.ts";
 import { catalogKind, inCatalog, isTemporarySchema } from "../sql/catalogs.ts";
 import type { Outline, RelationRef } from "../sql/outline.ts";
@@ -16,6 +17,8 @@ export interface NameScope {
   searchPath: readonly string[] | undefined;
   /** the open transaction has changed the schema: what was observed may be out of date */
   schemaTouched: boolean;
+  /** flows into the session's temporary relations: pg_temp is found first without being named */
+  temporary?: readonly Pick<ColumnFlow, "relation">[];
 }
 
 export interface Candidate {
@@ -26,7 +29,6 @@ export interface Candidate {
   relation: Relation | undefined;
 }
 
-/** pg_temp is found first without being named, and cannot be told from here. */
 const isUserSchema = (schema: string): boolean => schema !== "pg_catalog" && !isTemporarySchema(schema);
 
 export function candidates(ref: RelationRef, outline: Outline, scope: NameScope): Candidate[] {
@@ -71,6 +73,10 @@ function unqualifiedName(ref: RelationRef, scope: NameScope, add: Add): void {
   const { name } = ref;
   const path = scope.searchPath;
   let any = false;
+  if (scope.temporary?.some(({ relation }) => relation === name) === true) {
+    add("pg_temp", "temporary");
+    any = true;
+  }
   for (const relation of scope.index?.named(name) ?? []) {
     if (path !== undefined && !path.includes(relation.schema)) continue;
     add(relation.schema, relation.kind || "table", relation);
