@@ -6,6 +6,7 @@ import type { JsonObject } from "../sql/parser.ts";
 import { text } from "../sql/tree.ts";
 import { NOTHING, UNOBSERVED_ORIGIN, eitherShape, join, rowOf } from "./flow.ts";
 import type { Flow, Shape } from "./flow.ts";
+import { NO_RELATION } from "./run.ts";
 import type { Run } from "./run.ts";
 import type { Env, Item, Open } from "./scope.ts";
 import { openTo } from "./scope.ts";
@@ -19,7 +20,6 @@ export type Candidate =
   | { kind: "catalog"; schema: string; name: string }
   | { kind: "unknown"; why: string };
 
-const NOT_OBSERVED = "a relation that was not observed";
 const HIDDEN: Candidate = { kind: "unknown", why: "a hidden catalog" };
 const STALE = "the schema has changed since it was observed";
 export const isView = (relation: Relation): boolean =>
@@ -38,7 +38,7 @@ export function candidates(rangeVar: JsonObject, env: Env, run: Run): Candidate[
   const own = catalogKind(schema, name);
   if (own !== undefined) return [own === "catalog" ? { kind: own, schema, name } : HIDDEN];
   const found = (index?.named(name, schema) ?? []).map((relation): Candidate => ({ kind: "observed", relation }));
-  if (found.length === 0) return [{ kind: "unknown", why: NOT_OBSERVED }];
+  if (found.length === 0) return [{ kind: "unknown", why: NO_RELATION }];
   return stale && !env.serverWritten ? [...found, { kind: "unknown", why: STALE }] : found;
 }
 
@@ -50,7 +50,7 @@ const temporary = (name: string, run: Run): Candidate => ({
 
 const ofCatalog = (name: string): Candidate => {
   const kind = inCatalog(name) ? catalogKind("pg_catalog", name) : undefined;
-  if (kind === undefined) return { kind: "unknown", why: NOT_OBSERVED };
+  if (kind === undefined) return { kind: "unknown", why: NO_RELATION };
   return kind === "catalog" ? { kind, schema: "pg_catalog", name } : HIDDEN;
 };
 
@@ -71,7 +71,7 @@ function unqualified(name: string, run: Run): Candidate[] {
       if (kind === "catalog") found.push({ kind, schema, name });
     }
   }
-  if (found.length === 0) return [{ kind: "unknown", why: NOT_OBSERVED }];
+  if (found.length === 0) return [{ kind: "unknown", why: NO_RELATION }];
   if (stale && found.some(({ kind }) => kind === "observed")) found.push({ kind: "unknown", why: STALE });
   return found;
 }
@@ -98,7 +98,7 @@ function candidateItem(candidate: Candidate, only: boolean, run: Run): Item {
   switch (candidate.kind) {
     case "observed": {
       const { relation } = candidate;
-      if (index === undefined) return unknownItem(run, NOT_OBSERVED);
+      if (index === undefined) return unknownItem(run, NO_RELATION);
       const columns = isView(relation) ? viewColumns(relation, run) : tableColumns(relation, index, only);
       const system = isView(relation) ? undefined : (name: string) => systemColumn(relation, name);
       return { ...bare({ columns, open: undefined }), system, rowOrigins: rowOrigin(relation) };

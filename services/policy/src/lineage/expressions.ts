@@ -11,6 +11,7 @@ import { NOTHING, derived, isText, join, tainted, unnamed } from "./flow.ts";
 import type { Flow } from "./flow.ts";
 import { castTarget, ownFunction, ownOperator, ownOperators, ownType, rowType, sharedFunction } from "./own-names.ts";
 import { flowOf } from "./function-flow.ts";
+import { NO_COLUMN, NO_RELATION } from "./run.ts";
 import type { Run } from "./run.ts";
 import { columnNamed, columnOf, either, itemNamed, part, rowItem, wholeRow } from "./scope.ts";
 import type { Env } from "./scope.ts";
@@ -171,16 +172,16 @@ function columnRef(node: JsonObject, env: Env, run: Run): Flow {
   // `item.*` within an expression is its whole row.
   if (words.length !== fields.length) {
     const item = itemNamed(env.level, name, words[words.length - 2]);
-    return item === undefined ? run.unknown("a relation that was not observed") : wholeRow(item);
+    return item === undefined ? run.unknown(NO_RELATION) : wholeRow(item);
   }
   if (words.length === 1) {
     const column = columnNamed(env.level, name);
     if (column !== undefined) return column;
     const item = itemNamed(env.level, name);
-    return item === undefined ? run.unknown("a column that was not observed") : wholeRow(item);
+    return item === undefined ? run.unknown(NO_COLUMN) : wholeRow(item);
   }
   const item = itemNamed(env.level, words[words.length - 2] ?? "", words[words.length - 3]);
-  if (item === undefined) return run.unknown("a column that was not observed");
+  if (item === undefined) return run.unknown(NO_COLUMN);
   const column = columnOf(item, name);
   const certain = item.open === undefined || run.names.index?.hasFunction(name) === false;
   if (column !== undefined && certain) return column;

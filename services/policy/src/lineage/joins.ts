@@ -5,6 +5,7 @@ import { isObject, strings, text } from "../sql/tree.ts";
 import { matched } from "./conditions.ts";
 import { NO_ORIGIN, join, openShape } from "./flow.ts";
 import type { Column, Flow, Shape } from "./flow.ts";
+import { NO_COLUMN } from "./run.ts";
 import type { Run } from "./run.ts";
 import { allColumns, itemOf } from "./scope.ts";
 import type { Item } from "./scope.ts";
@@ -83,8 +84,7 @@ function mergedColumns(node: JsonObject, left: Shape, right: Shape, run: Run): M
   for (const name of names) {
     const l = left.columns.find((column) => column.name === name);
     const r = right.columns.find((column) => column.name === name);
-    if (l === undefined || r === undefined)
-      return { kind: "open", flow: run.unknown("a column that was not observed") };
+    if (l === undefined || r === undefined) return { kind: "open", flow: run.unknown(NO_COLUMN) };
     matched(l.flow, r.flow, run);
     columns.push({ name, flow: mergedFlow(node["jointype"], l.flow, r.flow) });
   }

@@ -341,6 +341,15 @@ test("a name may mean every relation that the search path lets it", () => {
   expect(columnsOf("SELECT note FROM visits", { searchPath: ["archive"] })).toBe("note ?");
 });
 
+test("a condition on what nothing is known of may probe anything", () => {
+  const temporary = lineage("CREATE TEMP TABLE t (LIKE people)").flows;
+  expect(lineage("SELECT 1 FROM t WHERE email = 'x'", { temporary }).incomplete).toBe(true);
+  expect(lineage("SELECT 1 FROM t", { temporary }).incomplete).toBe(false);
+  expect(lineage("SELECT count(*) FROM nowhere WHERE a = 1").incomplete).toBe(true);
+  expect(lineage("SELECT count(*) FROM people WHERE added_today = 1").incomplete).toBe(true);
+  expect(lineage("SELECT count(*) FROM pg_stat_activity WHERE pid = 1").incomplete).toBe(false);
+});
+
 test("after a change of the schema names may mean something else", () => {
   expect(columnsOf("SELECT email, lower(email) FROM people", { schemaTouched: true })).toBe(
     "email ? people.email; lower ? people.email",

@@ -38,6 +38,8 @@ export interface Names {
 const MAX_DEPTH = 300;
 /** Of expressions and queries, those that are walked again counted again. */
 const MAX_STEPS = 200_000;
+export const NO_RELATION = "a relation that was not observed";
+export const NO_COLUMN = "a column that was not observed";
 const TOO_DEEP = "it nests too deeply to be followed";
 const TOO_LARGE = "it is too large to be followed";
 
@@ -115,6 +117,8 @@ export class Run {
 
   /** Results depend on it without showing it. */
   probe(flow: Flow): void {
+    // What nothing is known of could be anything.
+    if (flow.temporary.length > 0 || flow.unknown === NO_RELATION || flow.unknown === NO_COLUMN) this.incomplete = true;
     for (const key of flow.sources) this.probes.add(key);
   }
 

@@ -11,6 +11,7 @@ import { altered, created, createdTable, createdView } from "./created.ts";
 import { NOTHING, eitherShape, join, openShape, unknownShape } from "./flow.ts";
 import type { Column, Shape } from "./flow.ts";
 import { flowOfSetting } from "./function-flow.ts";
+import { NO_COLUMN } from "./run.ts";
 import type { Run } from "./run.ts";
 import { columnOf, shapeOf } from "./scope.ts";
 import type { Env } from "./scope.ts";
@@ -121,7 +122,7 @@ function copiedTable(rangeVar: JsonObject, listed: readonly string[], { env, run
     return { columns: shape.columns.filter(({ name }) => !isGenerated(rangeVar, name, run)), open: undefined };
   }
   const columns = listed.map((name): Column => {
-    return { name, flow: columnOf(item, name) ?? run.unknown("a column that was not observed") };
+    return { name, flow: columnOf(item, name) ?? run.unknown(NO_COLUMN) };
   });
   return { columns, open: undefined };
 }

@@ -7,6 +7,7 @@ import { derived, join, unnamed } from "./flow.ts";
 import type { Column, Flow, Shape } from "./flow.ts";
 import { outputName } from "./output-names.ts";
 import { ownFunction } from "./own-names.ts";
+import { NO_RELATION } from "./run.ts";
 import type { Run } from "./run.ts";
 import { allColumns, itemNamed, partsOf, rowItem, shapeOf } from "./scope.ts";
 import type { Env } from "./scope.ts";
@@ -51,7 +52,7 @@ function starOf(value: Json | undefined, env: Env, run: Run): Shape | undefined 
     const words = strings(fields);
     if (words.length === 0) return allColumns(env.level?.items ?? []);
     const item = itemNamed(env.level, words[words.length - 1] ?? "", words[words.length - 2]);
-    return item === undefined ? { columns: [], open: run.unknown("a relation that was not observed") } : shapeOf(item);
+    return item === undefined ? { columns: [], open: run.unknown(NO_RELATION) } : shapeOf(item);
   }
   const rest = fields.slice(0, -1);
   const row = rest.length === 0 ? inner.node["arg"] : { A_Indirection: { ...inner.node, indirection: rest } };
