@@ -16,20 +16,32 @@ export function withClause(clause: Json | undefined, outer: Env, run: Run): Env 
   if (!isObject(clause) || !Array.isArray(clause["ctes"])) return outer;
   let env = outer;
   const recursive = clause["recursive"] === true;
-  for (const item of recursive ? inOrder(clause["ctes"]) : clause["ctes"].slice(0, MAX_CTES)) {
+  const { order, circle } = recursive
+    ? inOrder(clause["ctes"])
+    : { order: clause["ctes"].slice(0, MAX_CTES), circle: [] };
+  for (const item of order) {
     const node = unwrap(item)?.node ?? {};
-    const name = text(node["ctename"]) ?? "";
+    const name = nameOf(item);
     const itself = recursive && relationNames(node["ctequery"] ?? null).has(name);
     const shape = itself ? recursiveQuery(name, node, env, run) : plainQuery(node, env, run);
     env = { ...env, ctes: { name, shape: extended(shape, node, run), outer: env.ctes } };
   }
+  for (const item of circle) {
+    const shape = openShape(run.unknown("expressions of WITH that name each other"));
+    env = { ...env, ctes: { name: nameOf(item), shape, outer: env.ctes } };
+  }
   return env;
 }
 
-/** WITH RECURSIVE may name what stands behind: the server sorts, and so must this. */
-function inOrder(ctes: Json[]): Json[] {
+const nameOf = (item: Json): string => text(unwrap(item)?.node["ctename"]) ?? "";
+
+/**
+ * WITH RECURSIVE may name what stands behind: the server sorts, and so must this. In a circle, the server refuses them, or
+ * one of the names means something nearer.
+ */
+function inOrder(ctes: Json[]): { order: Json[]; circle: Json[] } {
   const list = ctes.slice(0, MAX_CTES);
-  const names = list.map((item) => text(unwrap(item)?.node["ctename"]) ?? "");
+  const names = list.map(nameOf);
   const uses = list.map((item) => relationNames(item));
   const done = new Set<number>();
   const order: Json[] = [];
@@ -37,15 +49,14 @@ function inOrder(ctes: Json[]): Json[] {
     const next = list.findIndex(
       (_item, i) => !done.has(i) && names.every((name, j) => i === j || done.has(j) || uses[i]?.has(name) !== true),
     );
-    // A circle of several: the server refuses it.
-    const at = next >= 0 ? next : list.findIndex((_item, i) => !done.has(i));
-    done.add(at);
-    order.push(list[at] ?? null);
+    if (next < 0) break;
+    done.add(next);
+    order.push(list[next] ?? null);
   }
-  return order;
+  return { order, circle: list.filter((_item, i) => !done.has(i)) };
 }
 
-/** Names that stand where a relation could. Too many do no harm. */
+/** Names without a schema that stand where a relation could, whatever they mean there. */
 function relationNames(value: Json): Set<string> {
   const names = new Set<string>();
   const pending: Json[] = [value];
@@ -55,10 +66,9 @@ function relationNames(value: Json): Set<string> {
       for (const item of next) pending.push(item);
       continue;
     }
-    for (const [key, inner] of Object.entries(next)) {
-      if (key === "relname" && typeof inner === "string") names.add(inner);
-      else if (key !== "A_Const") pending.push(inner);
-    }
+    const { relname, schemaname } = next;
+    if (typeof relname === "string" && schemaname === undefined) names.add(relname);
+    for (const [key, inner] of Object.entries(next)) if (key !== "A_Const") pending.push(inner);
   }
   return names;
 }
@@ -76,10 +86,14 @@ function recursiveQuery(name: string, node: JsonObject, env: Env, run: Run): Sha
   if (query?.type !== "SelectStmt" || !isObject(left) || !isObject(right)) return plainQuery(node, env, run);
   // Its own WITH is seen by both sides.
   const inner = withClause(query.node["withClause"], env, run);
+  // And may have another query of the same name, which is nearer.
+  let hidden = false;
+  for (let at = inner.ctes; at !== undefined && at !== env.ctes; at = at.outer) hidden ||= at.name === name;
   const names = strings(node["aliascolnames"]);
   let shape = anonymous(renamed(run.query("SelectStmt", left, inner), names));
   for (let round = 0; round < MAX_ROUNDS; round++) {
-    const itself = { ...inner, ctes: { name, shape: extended(shape, node, run), outer: inner.ctes } };
+    const own = { name, shape: extended(shape, node, run), outer: inner.ctes };
+    const itself = hidden ? inner : { ...inner, ctes: own };
     const next = grown(shape, run.query("SelectStmt", right, itself), run);
     if (same(shape, next)) {
       if (query.node["all"] !== true) for (const column of next.columns) run.probe(column.flow);

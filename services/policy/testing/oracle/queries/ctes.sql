@@ -39,3 +39,16 @@ WITH x AS (SELECT email, phone FROM customers) SELECT y.phone FROM x y WHERE y.e
 WITH x AS (SELECT email AS a FROM customers) SELECT a FROM x UNION SELECT iban FROM archive.orders;
 WITH x AS (SELECT email AS a FROM customers) SELECT name FROM customers WHERE email IN (SELECT a FROM x);
 WITH x AS (SELECT email FROM customers), unused AS (SELECT card_number FROM customers) SELECT * FROM x;
+WITH RECURSIVE w (k) AS (WITH [[RECURSIVE //]] w AS (SELECT email AS k FROM customers) SELECT 'a' UNION [[ALL //]] SELECT w.k FROM w) SELECT k FROM w;
+WITH RECURSIVE w1 (q0) AS (WITH w1 AS (SELECT amount AS k4 FROM orders) SELECT 'a' UNION SELECT max('x') FROM w1 t GROUP BY t.k4) SELECT 1;
+WITH RECURSIVE a AS (SELECT status AS s FROM orders), orders AS (WITH a AS (SELECT email AS status FROM customers) SELECT status FROM a) SELECT s FROM a;
+WITH RECURSIVE a AS (SELECT status AS s FROM orders), orders AS (SELECT email AS status FROM (WITH a AS (SELECT * FROM customers) SELECT * FROM a) x) SELECT s FROM a;
+WITH RECURSIVE customers AS (SELECT status AS email FROM public.orders), orders AS (SELECT email AS status FROM customers) SELECT status FROM orders;
+WITH RECURSIVE a AS (SELECT * FROM b), b AS (SELECT * FROM c), c AS (SELECT email FROM customers) SELECT * FROM a;
+WITH RECURSIVE t AS (SELECT email AS e FROM customers UNION (WITH t AS (SELECT iban AS e FROM archive.orders) SELECT e FROM t)) SELECT e FROM t;
+WITH customers AS (SELECT iban AS email FROM archive.orders), x AS (WITH RECURSIVE customers AS (SELECT email FROM public.customers) SELECT email FROM customers) SELECT x.email, customers.email FROM x, customers;
+WITH a AS (SELECT email FROM b), b AS (SELECT 1) SELECT * FROM a;
+WITH orders AS (SELECT status FROM orders) SELECT * FROM orders;
+WITH RECURSIVE orders AS (SELECT email AS status FROM customers) SELECT o.status, (WITH orders AS (SELECT status FROM public.orders) SELECT max(status) FROM orders) FROM orders o;
+WITH RECURSIVE t (a, b) AS (SELECT 'x', email FROM customers UNION ALL (SELECT b, a FROM t UNION ALL SELECT name, phone FROM customers)) SELECT a FROM t;
+WITH x AS (WITH y AS (DELETE FROM archive.customers RETURNING email) SELECT * FROM y) SELECT * FROM x;
