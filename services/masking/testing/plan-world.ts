@@ -149,6 +149,7 @@ export class PlanWorld {
       unknownSources: false,
       schemaTouched: false,
       lineage: undefined,
+      codeRan: false,
       ...more,
     };
     await this.state.prepare(request.connection, request.database);

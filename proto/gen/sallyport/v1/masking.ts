@@ -43,7 +43,11 @@ export interface PlanResult {
   unknownSources: boolean;
   schemaTouched: boolean;
   /** of the statement whose result this is; absent: its text was not followed */
-  lineage: StatementLineage | undefined;
+  lineage:
+    | StatementLineage
+    | undefined;
+  /** code that nobody looked into has run in the session: what it has laid down, settings and functions may tell */
+  codeRan: boolean;
 }
 
 export interface ResultColumn {
@@ -343,6 +347,7 @@ function createBasePlanResult(): PlanResult {
     unknownSources: false,
     schemaTouched: false,
     lineage: undefined,
+    codeRan: false,
   };
 }
 
@@ -371,6 +376,9 @@ export const PlanResult: MessageFns<PlanResult> = {
     }
     if (message.lineage !== undefined) {
       StatementLineage.encode(message.lineage, writer.uint32(66).fork()).join();
+    }
+    if (message.codeRan !== false) {
+      writer.uint32(72).bool(message.codeRan);
     }
     return writer;
   },
@@ -452,6 +460,14 @@ export const PlanResult: MessageFns<PlanResult> = {
             message.lineage = StatementLineage.decode(reader, reader.uint32());
             continue;
           }
+          case 9: {
+            if (tag !== 72) {
+              break;
+            }
+
+            message.codeRan = reader.bool();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -490,6 +506,11 @@ export const PlanResult: MessageFns<PlanResult> = {
         ? globalThis.Boolean(object.schema_touched)
         : false,
       lineage: isSet(object.lineage) ? StatementLineage.fromJSON(object.lineage) : undefined,
+      codeRan: isSet(object.codeRan)
+        ? globalThis.Boolean(object.codeRan)
+        : isSet(object.code_ran)
+        ? globalThis.Boolean(object.code_ran)
+        : false,
     };
   },
 
@@ -519,6 +540,9 @@ export const PlanResult: MessageFns<PlanResult> = {
     if (message.lineage !== undefined) {
       obj.lineage = StatementLineage.toJSON(message.lineage);
     }
+    if (message.codeRan !== false) {
+      obj.codeRan = message.codeRan;
+    }
     return obj;
   },
 
@@ -537,6 +561,7 @@ export const PlanResult: MessageFns<PlanResult> = {
     message.lineage = (object.lineage !== undefined && object.lineage !== null)
       ? StatementLineage.fromPartial(object.lineage)
       : undefined;
+    message.codeRan = object.codeRan ?? false;
     return message;
   },
 };

@@ -31,7 +31,7 @@ const anything = { name: "copy", tableOid: 0, columnNumber: 0, typeOid: 25, bina
 /** Rejects with AppError when masking cannot be reached. */
 export async function planCopy(question: CopyQuestion): Promise<CopyPlan> {
   const { edge, session, state, verdict, text } = question;
-  const shape = { verdict, schemaTouched: state.schemaTouched };
+  const shape = { verdict, schemaTouched: state.schemaTouched, codeRan: state.codeRan };
   // As if it were one expression over everything that the command touches: nothing hidden in it, then nothing in the data.
   const whole = await edge.maskFor(session, { ...shape, columns: [anything] });
   if (whole.passesAll) return { kind: "pass" };

@@ -35,6 +35,8 @@ export class SessionState {
   status: TransactionStatus = "I";
   /** something is hidden from the principal, or was: what belongs to no command is scrubbed from then on */
   guarded = false;
+  /** code that nobody looked into has run: a setting, or what else outlives a command, may hold what it has read */
+  codeRan = false;
   /** the target must be asked before the next decision */
   stale = false;
   /** the target's schema must be observed before the next decision */
@@ -95,6 +97,7 @@ export class SessionState {
       this.stale = true;
       this.#effectInTransaction = true;
     }
+    if (facts.opaque || facts.userCode) this.codeRan = true;
     if (facts.defines || facts.opaque) this.#touchSchema(true);
     for (const flow of facts.flows) if (flow.temporary) this.#keepTemporary(flow);
     // Code that nobody has looked into may have made any of them anew, and a name that was dropped may be taken by another.

@@ -301,6 +301,19 @@ describe("the session's state at the target", () => {
     expect(state.preparedInSql("q399")).toBeDefined();
   });
 
+  test.each([
+    [{ opaque: true }, true],
+    [{ userCode: true }, true],
+    [{ defines: true, sessionEffect: true }, false],
+  ])("that code has run which nobody looked into stays known: %j", (change, ran) => {
+    const state = new SessionState();
+    expect(state.codeRan).toBe(false);
+    state.sent(facts(change));
+    state.answered(facts(change), false);
+    state.ready("I");
+    expect(state.codeRan).toBe(ran);
+  });
+
   test("what was copied into temporary tables is known for as long as the session, and once", () => {
     const state = new SessionState();
     const flow = (column: string, temporary = true): ColumnFlow =>

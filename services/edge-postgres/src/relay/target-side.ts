@@ -312,7 +312,8 @@ export class TargetSide {
     }
     const { edge, session, state } = this.#parts;
     const { statement } = command;
-    return edge.maskFor(session, { verdict, columns: known.fields, schemaTouched: state.schemaTouched, statement });
+    const { schemaTouched, codeRan } = state;
+    return edge.maskFor(session, { verdict, columns: known.fields, schemaTouched, codeRan, statement });
   }
 
   #noData(question: Question): void {
@@ -576,7 +577,8 @@ export class TargetSide {
     if (command === undefined) return this.#scrubbed(command, fields, isError);
     if (command.result !== undefined) return this.#textBy(command.result, command, fields, isError);
     const { verdict } = command;
-    const mask = edge.maskFor(session, { verdict, columns: [], schemaTouched: state.schemaTouched });
+    const { schemaTouched, codeRan } = state;
+    const mask = edge.maskFor(session, { verdict, columns: [], schemaTouched, codeRan });
     if (!(mask instanceof Promise)) return this.#textBy(mask, command, fields, isError);
     this.#flush();
     return mask.then(

@@ -140,6 +140,7 @@ test("masking: plans, cells, and errors by their code", async () => {
     unknownSources: false,
     schemaTouched: false,
     lineage: undefined,
+    codeRan: false,
   };
   expect(await masking.plan(shape, 3)).toMatchObject({ planId: "p", asOf: 7 });
   const { cells } = await masking.cells("p", 0, [Buffer.from("a"), Buffer.from("b")]);

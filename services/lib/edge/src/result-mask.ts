@@ -35,6 +35,8 @@ export interface ResultShape {
   verdict: KnownVerdict;
   columns: readonly ResultColumn[];
   schemaTouched: boolean;
+  /** code that nobody looked into has run in the session */
+  codeRan: boolean;
   /** whose result it is, counted from 0 within the text: its lineage counts; absent: a shape that is no statement's result */
   statement?: number;
 }
@@ -221,12 +223,13 @@ function requestOf(scope: Scope, shape: ResultShape): PlanResult {
     relations: facts.relations,
     unknownSources: facts.opaque || facts.userCode || facts.relations.some((relation) => relation.kind === "unknown"),
     schemaTouched: shape.schemaTouched,
+    codeRan: shape.codeRan,
     lineage: shape.statement === undefined ? undefined : facts.lineage.find((one) => one.statement === shape.statement),
   };
 }
 
 function keyOf(shape: ResultShape): string {
-  let key = `${shape.schemaTouched ? "t" : "f"}${shape.statement ?? ""};`;
+  let key = `${shape.schemaTouched ? "t" : "f"}${shape.codeRan ? "c" : ""}${shape.statement ?? ""};`;
   for (const column of shape.columns) {
     const { tableOid, columnNumber, typeOid, binary, name } = column;
     key += `${tableOid},${columnNumber},${typeOid},${binary ? 1 : 0},${name.length},${name}`;

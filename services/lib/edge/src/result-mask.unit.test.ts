@@ -46,7 +46,7 @@ function world(change: Partial<MaskingLink> = {}) {
 
 test("a plan is asked for once per verdict and shape, and again when the epoch moves", async () => {
   const { scope, asked, state, plans } = world();
-  const shape = { verdict: verdict(), columns: [id, email], schemaTouched: false };
+  const shape = { verdict: verdict(), columns: [id, email], schemaTouched: false, codeRan: false };
   const mask = await plans.for(scope, shape);
   expect(plans.for(scope, { ...shape, columns: [{ ...id }, { ...email }] })).toBe(mask);
   expect(asked).toHaveLength(1);
@@ -54,26 +54,37 @@ test("a plan is asked for once per verdict and shape, and again when the epoch m
   await plans.for(scope, { ...shape, columns: [id] });
   await plans.for(scope, { ...shape, columns: [id, { ...email, binary: true }] });
   await plans.for(scope, { ...shape, schemaTouched: true });
+  await plans.for(scope, { ...shape, codeRan: true });
   await plans.for(scope, { ...shape, verdict: verdict() });
-  expect(asked).toHaveLength(5);
+  expect(asked).toHaveLength(6);
   scope.newest = 6;
   state.asOf = 6;
   expect(await plans.for(scope, shape)).not.toBe(mask);
-  expect(asked).toHaveLength(6);
+  expect(asked).toHaveLength(7);
 });
 
 test("names that run into each other are different shapes", async () => {
   const { scope, asked, plans } = world();
   const known = verdict();
   const column = (name: string, columnNumber: number): ResultColumn => ({ ...id, name, columnNumber });
-  await plans.for(scope, { verdict: known, columns: [column("a", 1), column("b", 2)], schemaTouched: false });
-  await plans.for(scope, { verdict: known, columns: [column("a1,b", 2)], schemaTouched: false });
+  await plans.for(scope, {
+    verdict: known,
+    columns: [column("a", 1), column("b", 2)],
+    schemaTouched: false,
+    codeRan: false,
+  });
+  await plans.for(scope, { verdict: known, columns: [column("a1,b", 2)], schemaTouched: false, codeRan: false });
   expect(asked).toHaveLength(2);
 });
 
 test("a plan says what is masked, and which classes are seen", async () => {
   const { scope, plans } = world();
-  const mask = await plans.for(scope, { verdict: verdict(), columns: [id, email], schemaTouched: false });
+  const mask = await plans.for(scope, {
+    verdict: verdict(),
+    columns: [id, email],
+    schemaTouched: false,
+    codeRan: false,
+  });
   expect(mask).toMatchObject({ passesAll: false, hasRemote: true, scrubText: true });
   expect(mask.columns.map(({ kind }) => kind)).toEqual(["pass", "remote"]);
   expect(mask.classes).toEqual([
@@ -91,7 +102,12 @@ test("a plan says what is masked, and which classes are seen", async () => {
 
 test("cells go in bounded requests and come back in order", async () => {
   const { scope, cells, plans } = world();
-  const mask = await plans.for(scope, { verdict: verdict(), columns: [id, email], schemaTouched: false });
+  const mask = await plans.for(scope, {
+    verdict: verdict(),
+    columns: [id, email],
+    schemaTouched: false,
+    codeRan: false,
+  });
   const given = Array.from({ length: 10_000 }, (_, i) => Buffer.from(`${i}`));
   const masked = await mask.remote(1, given);
   expect(masked.map(String)).toEqual(given.map((cell) => `<${cell.toString()}>`));
@@ -100,7 +116,7 @@ test("cells go in bounded requests and come back in order", async () => {
 
 test("masking that has forgotten the plan makes the same plan again, or none of the result is shown", async () => {
   const { scope, state, plans } = world();
-  const mask = await plans.for(scope, { verdict: verdict(), columns: [email], schemaTouched: false });
+  const mask = await plans.for(scope, { verdict: verdict(), columns: [email], schemaTouched: false, codeRan: false });
   state.planId = "p-2";
   expect((await mask.remote(0, [Buffer.from("a")])).map(String)).toEqual(["<a>"]);
   state.planId = "p-3";
@@ -110,12 +126,17 @@ test("masking that has forgotten the plan makes the same plan again, or none of 
 
 test("answers that do not fit are faults, and a masking that lags is not believed", async () => {
   const short = world({ cells: async () => ({ cells: [], changed: 0 }) });
-  const mask = await short.plans.for(short.scope, { verdict: verdict(), columns: [email], schemaTouched: false });
+  const mask = await short.plans.for(short.scope, {
+    verdict: verdict(),
+    columns: [email],
+    schemaTouched: false,
+    codeRan: false,
+  });
   await expect(mask.remote(0, [Buffer.from("a")])).rejects.toMatchObject({ code: "internal" });
   const wrong = world({
     plan: async () => ({ planId: "p", columns: [], scrubText: false, asOf: 5, staleSchema: false, disagreement: "" }),
   });
-  const shape = { verdict: verdict(), columns: [email], schemaTouched: false };
+  const shape = { verdict: verdict(), columns: [email], schemaTouched: false, codeRan: false };
   await expect(wrong.plans.for(wrong.scope, shape)).rejects.toMatchObject({ code: "internal" });
   const late = world();
   late.scope.newest = 9;

@@ -56,9 +56,9 @@ export function planByLineage(column: ResultColumn, output: OutputColumn, planni
     return maskWhole(kind, label(everything, "unknown column"));
   }
   if (output.temporary.length > 0 && holdsHidden) return maskWhole(kind, label(everything, "temporary"));
-  // Triggers and rules may put there what the statement does not name.
-  const rewritten = reach.rewritten.size > 0 && holdsHidden;
-  if (output.unknown !== "" && (rewritten || couldCarryHidden(planning) || !known.isDisjointFrom(hidden))) {
+  // Triggers and rules may put there what the statement does not name; so may code that has run before, into a setting.
+  const laid = holdsHidden && (reach.rewritten.size > 0 || planning.request.codeRan);
+  if (output.unknown !== "" && (laid || couldCarryHidden(planning) || !known.isDisjointFrom(hidden))) {
     return maskWhole(kind, label(possible, "no origin"));
   }
   if (known.isDisjointFrom(hidden)) return pass(label(possible, known.size > 0 ? "revealed" : "not classified"));

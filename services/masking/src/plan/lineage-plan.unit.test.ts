@@ -101,6 +101,16 @@ describe("a statement that was followed", () => {
     expect(scrubText).toBe(false);
   });
 
+  test("what may come from elsewhere is masked once code has run that nobody looked into: it may have laid it there", async () => {
+    const [unknown, setting] = [from([], { unknown: "a setting" }), { relations: [], codeRan: true }];
+    expect(await actions([expression, expression], [unknown, from([])], setting)).toEqual(["redact", "pass"]);
+    expect(await actions([expression], [unknown], { ...setting, codeRan: false })).toEqual(["pass"]);
+    expect((await world.plan([expression], { lineage: lineage([unknown]), ...setting })).scrubText).toBe(false);
+    expect(await world.actions([expression], setting)).toEqual(["redact"]);
+    world.observe(ORDERS);
+    expect(await actions([expression], [unknown], setting)).toEqual(["pass"]);
+  });
+
   test("RETURNING is what was assigned, not what the column is called", async () => {
     const status = column(ORDERS.oid, 3);
     const written = { ...exactly(3, ORDERS), sources: [base(CUSTOMERS, 3)] };

@@ -81,7 +81,8 @@ function planWithoutOrigin(column: ResultColumn, planning: Planning): PlannedCol
     relation: "",
     reason: "no origin",
   };
-  return concerned && couldCarryHidden(planning) ? maskWhole(kindOf(column, planning), label) : pass(label);
+  const laid = planning.holdsHidden && planning.request.codeRan;
+  return concerned && (laid || couldCarryHidden(planning)) ? maskWhole(kindOf(column, planning), label) : pass(label);
 }
 
 /** The server's own relations: policy names those that hold data of users as unknown. */

@@ -291,8 +291,10 @@ test("large schemas fold and index in reasonable time", async () => {
   const tables = Array.from({ length: 10_000 }, (_, i) =>
     relation(100_000 + i, `t${i}`, [...columns, ["email"]], { parents: i > 0 && i < 5_000 ? [100_000 + i - 1] : [] }),
   );
-  const from = performance.now();
+  // Of this thread: the machine may be busy.
+  const from = process.threadCpuUsage();
   observe(...tables);
   expect(await actions([column(104_999, 21), column(104_999, 1)])).toEqual(["partial", "pass"]);
-  expect(performance.now() - from).toBeLessThan(10_000);
-}, 20_000);
+  const { user, system } = process.threadCpuUsage(from);
+  expect((user + system) / 1000).toBeLessThan(10_000);
+}, 60_000);
