@@ -206,7 +206,10 @@ test("broken glass lifts the holds that it names, each as long as its policy let
   breakGlass();
   const verdict = await world.check(TEXT);
   expect(outcome(verdict)).toBe("forward");
-  expect(verdict).toMatchObject({ approvalId: "g1", cache: { expiresAtMs: NOW + 600_000 } });
+  expect(verdict.approvalId).toBe("g1");
+  // What else its policies look at may end it sooner.
+  expect(verdict.cache?.expiresAtMs).toBeGreaterThan(NOW);
+  expect(verdict.cache?.expiresAtMs).toBeLessThanOrEqual(NOW + 600_000);
   expect(verdict.determining).toContain("hold-changes-in-production");
   world.clock.nowMs = NOW + 600_000;
   expect(outcome(await world.check(TEXT))).toBe("hold hold-changes-in-production");
