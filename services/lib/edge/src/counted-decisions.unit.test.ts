@@ -1,4 +1,4 @@
-import { CommandFacts, RowLimit, RowLimit_Per } from "@sallyport/proto/verdict";
+import { CacheScope_Kind, CommandFacts, RowLimit, RowLimit_Per } from "@sallyport/proto/verdict";
 import type { Verdict } from "@sallyport/proto/verdict";
 import { expect, onTestFinished, test } from "vitest";
 import { textUnit, testSession, type TestSession } from "../testing/live-session.ts";
@@ -24,13 +24,15 @@ async function deciding(verdict: Partial<Verdict>): Promise<TestSession & { ques
   return { ...made, questions };
 }
 
+const counting = { cache: { kind: CacheScope_Kind.KIND_EXACT, erasable: [], expiresAtMs: 0, countsProbes: true } };
+
 const decide = async ({ live }: TestSession, text: string, unit = {}): Promise<Forward> =>
   (await live.gate.decide({ ...textUnit(text), ...unit })) as Forward;
 const probesAsked = ({ questions }: { questions: PolicyQuestion[] }): (number | undefined)[] =>
   questions.map(({ session }) => session.counts?.probes);
 
 test("probing commands are counted when they are decided, and what is kept is of before", async () => {
-  const session = await deciding({});
+  const session = await deciding(counting);
   await decide(session, "SELECT 1");
   await decide(session, "SELECT 1");
   expect(probesAsked(session)).toEqual([0]);
@@ -40,6 +42,16 @@ test("probing commands are counted when they are decided, and what is kept is of
   await decide(session, "SELECT 1");
   await decide(session, "SELECT 1");
   expect(probesAsked(session)).toEqual([0, 0, 1, 2]);
+});
+
+test("verdicts that do not depend on probes are kept", async () => {
+  const session = await deciding({});
+  await decide(session, "probe 1");
+  await decide(session, "SELECT 1");
+  await decide(session, "probe 1");
+  await decide(session, "SELECT 1");
+  expect(probesAsked(session)).toEqual([0, 1]);
+  expect(session.live.context().counts).toMatchObject({ probes: 2 });
 });
 
 test("a statement that is only prepared probes nothing", async () => {

@@ -90,7 +90,7 @@ export class Decisions {
     const { probesVersion } = this.parts.session.counts;
     if (probesVersion === this.probesVersion) return;
     this.probesVersion = probesVersion;
-    this.cache.clear();
+    this.cache.probed();
   }
 
   /** A command that may go and probes: counted when it is decided, so that the next in its pipeline is told of it. */

@@ -35,6 +35,8 @@ export class VerdictEntry implements KnownVerdict {
   /** the access that it was let through by; empty: none */
   readonly approvalId: string;
   readonly limits: KnownVerdict["limits"];
+  /** worth nothing once there are more probes */
+  readonly countsProbes: boolean;
   readonly idBytes: Uint8Array;
   /** ms since 1970; Infinity: with the epoch only */
   readonly expiresAtMs: number;
@@ -59,6 +61,7 @@ export class VerdictEntry implements KnownVerdict {
     this.mayWrite = verdict.mayWrite;
     this.approvalId = verdict.approvalId;
     this.limits = verdict.limits;
+    this.countsProbes = verdict.cache?.countsProbes === true;
     this.idBytes = Buffer.from(verdict.id, "utf8");
     this.cacheKind = verdict.cache?.kind ?? CacheScope_Kind.KIND_UNSPECIFIED;
     this.erasable = verdict.cache?.erasable ?? [];
@@ -87,6 +90,8 @@ interface UnitCache {
 export class VerdictCache {
   private readonly units = new Map<string, UnitCache>();
   private readonly lexer: LiteralLexer | undefined;
+  /** there is a verdict that depends on probes */
+  private countsProbes = false;
   hits = 0;
   misses = 0;
 
@@ -104,6 +109,7 @@ export class VerdictCache {
 
   add(unit: AdmissionUnit, entry: VerdictEntry): void {
     if (entry.cacheKind === CacheScope_Kind.KIND_UNSPECIFIED || unit.text.length > KEY_BYTES) return;
+    if (entry.countsProbes) this.countsProbes = true;
     let cache = this.units.get(unit.unit);
     if (cache === undefined) {
       cache = { exact: new Map(), templates: new Map() };
@@ -121,7 +127,13 @@ export class VerdictCache {
     put(cache.templates, lexed.skeleton, kept);
   }
 
+  /** There are more probes than before. */
+  probed(): void {
+    if (this.countsProbes) this.clear();
+  }
+
   clear(): void {
+    this.countsProbes = false;
     this.units.clear();
   }
 

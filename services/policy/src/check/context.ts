@@ -34,6 +34,8 @@ export interface BuiltContext {
   expiresAtMs: number;
   /** it has what the next row changes: nothing that depends on it holds for another command */
   momentary: boolean;
+  /** it has what the next probing command changes */
+  countsProbes: boolean;
 }
 
 export function buildContext(paths: ReadonlySet<string>, input: ContextInput): BuiltContext {
@@ -44,8 +46,6 @@ export function buildContext(paths: ReadonlySet<string>, input: ContextInput): B
     if (session !== undefined) context["session"] = session;
     const ages = ["session.age", "session.auth_age"].some((path) => mentions(paths, path));
     if (ages) expiries.push(input.nowMs + 1_000);
-    // An edge drops what it keeps when probes are added; that the hour goes on makes them fewer.
-    if (mentions(paths, "session.probes_hour")) expiries.push(input.nowMs + 60_000);
   }
   if (mentions(paths, "clock")) {
     const { hour, weekday, untilMs } = clockAt(input.nowMs, input.timeZone);
@@ -58,7 +58,8 @@ export function buildContext(paths: ReadonlySet<string>, input: ContextInput): B
     if (mentions(paths, "text")) context["text"] = input.command.text;
   }
   const momentary = ["session.rows", "session.rows_hour"].some((path) => mentions(paths, path));
-  return { context, expiresAtMs: expiries.length === 0 ? 0 : Math.min(...expiries), momentary };
+  const countsProbes = ["session.probes", "session.probes_hour"].some((path) => mentions(paths, path));
+  return { context, expiresAtMs: expiries.length === 0 ? 0 : Math.min(...expiries), momentary, countsProbes };
 }
 
 /** How often a session's ages are looked at again once it is open. */

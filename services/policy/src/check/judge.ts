@@ -16,6 +16,7 @@ import type { Outline, Understanding } from "../sql/outline.ts";
 import { PARSER } from "../sql/parser.ts";
 import type { Published, State } from "../state.ts";
 import { MAX_CONTEXT_TEXT, buildContext, connectExpiry } from "./context.ts";
+import type { BuiltContext } from "./context.ts";
 import { ask, noFindings, questionsFor } from "./evaluate.ts";
 import type { Findings, Question } from "./evaluate.ts";
 import { covers } from "./grants.ts";
@@ -236,9 +237,10 @@ export class Judge {
       questions,
       context: built.context,
       facts,
-      cache: built.momentary
-        ? CacheScope.fromPartial({})
-        : scope(resolved, outline, mentions(paths, "text"), earlier(built.expiresAtMs, ground.hidden.expiresAtMs)),
+      cache: scope(resolved, outline, mentions(paths, "text"), {
+        ...built,
+        expiresAtMs: earlier(built.expiresAtMs, ground.hidden.expiresAtMs),
+      }),
       command,
     };
     const findings = noFindings();
@@ -448,18 +450,19 @@ function scope(
   resolved: Resolved,
   outline: Outline | undefined,
   textMatters: boolean,
-  expiresAtMs: number,
+  { expiresAtMs, momentary, countsProbes }: Pick<BuiltContext, "expiresAtMs" | "momentary" | "countsProbes">,
 ): CacheScope {
   const { facts } = resolved;
   const lasting =
     !facts.sessionEffect && !facts.defines && !facts.opaque && !resolved.usesNamed && facts.named.length === 0;
-  if (outline === undefined || !lasting) return CacheScope.fromPartial({});
+  if (outline === undefined || !lasting || momentary) return CacheScope.fromPartial({});
   const { erasable } = outline;
   const literals = !textMatters && erasable.length > 0 && erasable.length <= MAX_ERASABLE;
   return {
     kind: literals ? CacheScope_Kind.KIND_LITERALS : CacheScope_Kind.KIND_EXACT,
     erasable: literals ? [...erasable] : [],
     expiresAtMs,
+    ...(countsProbes ? { countsProbes } : {}),
   };
 }
 

@@ -12,8 +12,6 @@ export interface PrincipalCounts {
   readonly probes: HourSeries;
   /** by policy */
   readonly limits: Map<string, HourSeries>;
-  /** rises when probes are added, here or at another edge */
-  probesVersion: number;
   /** sessions that hold it */
   held: number;
   /** there is something to tell the others */
@@ -93,7 +91,7 @@ export class HourCounts {
     let counts = this.counts.get(key);
     if (counts === undefined) {
       const [rows, probes] = [new HourSeries(), new HourSeries()];
-      counts = { principalId, connection, rows, probes, limits: new Map(), probesVersion: 0, held: 0, dirty: false };
+      counts = { principalId, connection, rows, probes, limits: new Map(), held: 0, dirty: false };
       this.counts.set(key, counts);
     }
     return counts;
@@ -108,7 +106,6 @@ export class HourCounts {
       if (series === undefined) continue;
       if (told.edge === this.edge) series.remember(minutes, now);
       else series.hear(told.edge, minutes, now);
-      if (series === counts.probes) counts.probesVersion++;
     }
   }
 

@@ -12,12 +12,20 @@ export class HourSeries {
   private readonly others = new Map<string, Buckets>();
   private minute = 0;
   private sum = 0;
+  private changes = 0;
+
+  /** Rises whenever the total may have changed: with what is added, and with what is older than an hour. */
+  version(nowMs: number): number {
+    this.total(nowMs);
+    return this.changes;
+  }
 
   add(count: number, nowMs: number): void {
     const minute = minuteOf(nowMs);
     if (minute !== this.minute) this.roll(minute);
     this.own.set(minute, (this.own.get(minute) ?? 0) + count);
     this.sum += count;
+    this.changes++;
   }
 
   total(nowMs: number): number {
@@ -48,11 +56,13 @@ export class HourSeries {
 
   private roll(minute: number): void {
     this.minute = minute;
+    const before = this.sum;
     this.sum = prune(this.own, minute);
     for (const [edge, buckets] of this.others) {
       this.sum += prune(buckets, minute);
       if (buckets.size === 0) this.others.delete(edge);
     }
+    if (this.sum !== before) this.changes++;
   }
 }
 

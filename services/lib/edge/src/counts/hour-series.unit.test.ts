@@ -15,6 +15,18 @@ test("what is older than an hour does not count, what is younger does", () => {
   expect(series.told(last + 61 * MINUTE)).toEqual([]);
 });
 
+test("its version rises with what is added, heard of, and too old", () => {
+  const series = new HourSeries();
+  const versions = [series.version(START)];
+  series.add(1, START);
+  versions.push(series.version(START));
+  series.hear("edge-2", [{ minute: minuteOf(START) + 1, count: 1 }], START + MINUTE);
+  versions.push(series.version(START + MINUTE));
+  expect(series.version(START + 30 * MINUTE)).toBe(versions[2]);
+  versions.push(series.version(START + 61 * MINUTE));
+  expect(versions).toEqual([...new Set(versions)].toSorted((a, b) => a - b));
+});
+
 test("what another edge says replaces what it said before", () => {
   const series = new HourSeries();
   series.add(5, START);

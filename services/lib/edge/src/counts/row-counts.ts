@@ -37,15 +37,14 @@ export class RowCounts {
     this.all.release(this.hour);
   }
 
-  /** Rises when probes are added, in any session of the principal on this connection. */
+  /** Rises when there are more probes or fewer, over all sessions of the principal on this connection. */
   get probesVersion(): number {
-    return this.hour.probesVersion;
+    return this.hour.probes.version(Date.now());
   }
 
   probed(): void {
     this.probes++;
     this.hour.probes.add(1, Date.now());
-    this.hour.probesVersion++;
     this.all.changed(this.hour);
   }
 
