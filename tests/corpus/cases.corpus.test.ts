@@ -23,7 +23,7 @@ beforeAll(async () => {
 afterAll(async () => {
   await target.close();
   console.log(
-    `${totals.cases} cases, ${totals.runs} runs (cases × modes); open findings: ${totals.open.join(", ") || "none"}`,
+    `${totals.cases} cases, ${totals.runs} runs (cases × modes); open findings: ${totals.open.join("\n  ") || "none"}`,
   );
 });
 
@@ -33,7 +33,7 @@ async function check(one: Case): Promise<void> {
   totals.runs += modes.length;
   expect(modes.length, "it runs in no mode").toBeGreaterThan(0);
   if (one.open !== undefined) {
-    totals.open.push(one.id);
+    totals.open.push(`${one.id} (${problems[0]?.split("\n    as ")[0] ?? "mended"})`);
     expect(problems, `mended: take "open: ${one.open}" out of the case`).not.toEqual([]);
     return;
   }
