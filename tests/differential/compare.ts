@@ -57,8 +57,16 @@ function pair(direct: Answer | undefined, gateway: Answer | undefined): [string,
   if (direct?.type === "E" && gateway?.type === "E" && OWN_WORDS.test(words(gateway))) {
     return [kindOf(direct), kindOf(gateway)];
   }
+  if (direct?.type === "E" && gateway?.type === "E" && kindOf(direct) === NO_PORTAL) {
+    return [withoutSource(direct), withoutSource(gateway)];
+  }
   return [shown(direct), shown(gateway)];
 }
+
+/** The gateway asks for a portal's description before it is run: the same error comes from another line of the server's source. */
+const NO_PORTAL = "E ERROR ERROR 34000";
+const withoutSource = (error: Answer): string =>
+  JSON.stringify([...fieldsOf(error)].filter(([code]) => !/[FLR]/.test(code)));
 
 const fieldsOf = ({ body }: Answer): Map<string, string> =>
   new Map(
