@@ -3,7 +3,7 @@
 import type { Json, JsonObject } from "../sql/parser.ts";
 import { isObject, strings, text, unwrap } from "../sql/tree.ts";
 import { condition, probeOrSearch } from "./conditions.ts";
-import { NOTHING, derived, join, tainted, unnamed } from "./flow.ts";
+import { NOTHING, derived, join, oneOf, tainted, unnamed } from "./flow.ts";
 import type { Flow } from "./flow.ts";
 import { flowOf, flowOfSetting, keepsArguments } from "./function-flow.ts";
 import { ownFunction } from "./own-names.ts";
@@ -46,10 +46,17 @@ function result(node: JsonObject, args: readonly Flow[], env: Env, run: Run): Fl
       return NOTHING;
     case "arguments":
       if (POPULATING.has(name)) return populated(args);
-      return CHOOSING.has(name) ? { ...unnamed(flow), fields: undefined } : derived(flow);
+      return CHOOSING.has(name) ? chosen(name, args) : derived(flow);
     case "unknown":
       return tainted(derived(flow), run.note(`what ${name}() returns`));
   }
+}
+
+/** lag and lead have a third argument, for where there is no row. */
+function chosen(name: string, args: readonly Flow[]): Flow {
+  const [first = NOTHING, , fallback] = args;
+  const shown = fallback === undefined || !name.startsWith("l") ? first : oneOf([first, fallback]);
+  return { ...unnamed(join([shown, ...args.slice(1)], true)), exact: shown.exact, type: shown.type, fields: undefined };
 }
 
 /** Rows like their first argument, filled from the second. */

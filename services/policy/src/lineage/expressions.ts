@@ -7,7 +7,7 @@ import type { Relation } from "@sallyport/proto/catalog_model";
 import type { Json, JsonObject } from "../sql/parser.ts";
 import { children, isObject, strings, text, unwrap } from "../sql/tree.ts";
 import { call, windowProbes } from "./calls.ts";
-import { NOTHING, derived, isText, join, tainted, unnamed } from "./flow.ts";
+import { NOTHING, derived, isText, join, oneOf, tainted, unnamed } from "./flow.ts";
 import type { Flow } from "./flow.ts";
 import { castTarget, ownFunction, ownOperator, ownOperators, ownType, rowType, sharedFunction } from "./own-names.ts";
 import { flowOf } from "./function-flow.ts";
@@ -53,9 +53,16 @@ const nothing: Visit = () => NOTHING;
 
 /** COALESCE, GREATEST, LEAST: one of their arguments. */
 const choice: Visit = (node, env, run) => {
-  const flow = unnamed(all(items(node["args"]), env, run));
-  return { ...flow, fields: undefined };
+  const branches = items(node["args"]).filter((arg) => !takesAnyType(arg));
+  const flows = branches.map((arg) => run.expression(arg, env));
+  return { ...unnamed(oneOf(flows)), fields: undefined };
 };
+
+/** A quoted text, NULL, or an integer among other numbers: it takes the type of the others. */
+function takesAnyType(value: Json): boolean {
+  const inner = unwrap(value);
+  return inner?.type === "A_Const" && inner.node["fval"] === undefined && inner.node["boolval"] === undefined;
+}
 
 /** `a + b + c + …` nests to the left: without a frame of the stack for each. */
 function operation(node: JsonObject, env: Env, run: Run): Flow {
@@ -149,17 +156,18 @@ function isStar(value: Json): boolean {
 }
 
 function caseExpression(node: JsonObject, env: Env, run: Run): Flow {
-  const results: Flow[] = [];
+  const branches: Json[] = [];
   const conditions: Flow[] = [run.expression(node["arg"], env)];
   for (const item of items(node["args"])) {
     const when = unwrap(item)?.node ?? {};
     conditions.push(run.expression(when["expr"], env));
-    results.push(run.expression(when["result"], env));
+    branches.push(when["result"] ?? null);
   }
-  results.push(run.expression(node["defresult"], env));
+  branches.push(node["defresult"] ?? null);
+  const results = branches.filter((branch) => branch !== null && !takesAnyType(branch));
   const condition = join(conditions, false);
   run.search(condition);
-  const result = join(results, true);
+  const result = oneOf(results.map((branch) => run.expression(branch, env)));
   const carries = condition.sources.length > 0 || condition.unknown !== "" || condition.temporary.length > 0;
   return { ...unnamed(join([result, condition], !carries)), fields: undefined };
 }

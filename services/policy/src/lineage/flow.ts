@@ -99,6 +99,13 @@ export function join(flows: readonly Flow[], exact: boolean): Flow {
   };
 }
 
+/** Either of them: a branch that carries nothing may still have a type that values of the others are converted to. */
+export function oneOf(flows: readonly Flow[]): Flow {
+  const flow = join(flows, true);
+  const kept = flows.every((branch) => branch.sources.length > 0) || (flow.type !== undefined && isText(flow.type.oid));
+  return kept || flow.sources.length === 0 ? flow : { ...flow, exact: false, type: undefined };
+}
+
 const value = { origins: NO_ORIGIN, fields: undefined, rowOf: undefined };
 
 const TEXT = 25;

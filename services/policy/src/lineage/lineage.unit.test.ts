@@ -35,6 +35,12 @@ test.each([
     "tags ~ people.tags; array ~ people.email; row ~ people.email",
   ],
   ["SELECT public.visits.note FROM visits", "note = visits.note"],
+  [
+    "SELECT coalesce(id, 1.5), coalesce(id, 0), greatest(cost, id), coalesce(cost, now()), lag(id, 1, 2) OVER () FROM visits",
+    "coalesce ~ visits.id; coalesce = visits.id; greatest ~ visits.id, visits.cost; coalesce ~ visits.cost; lag ~ visits.id",
+  ],
+  ["SELECT id FROM visits UNION ALL SELECT cost FROM visits", "id ~ visits.id, visits.cost"],
+  ["SELECT name FROM people EXCEPT SELECT 'a'", "name = people.name"],
   // rows
   ["SELECT p FROM visits p", "p ~ visits.id, visits.person_id, visits.note, visits.cost"],
   [

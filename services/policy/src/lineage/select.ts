@@ -4,7 +4,7 @@ import type { Json, JsonObject } from "../sql/parser.ts";
 import { isObject, strings, text, unwrap } from "../sql/tree.ts";
 import { windowProbes } from "./calls.ts";
 import { condition, matched, probeOrSearch } from "./conditions.ts";
-import { NOTHING, join, openShape, unnamed } from "./flow.ts";
+import { NOTHING, join, oneOf, openShape, unnamed } from "./flow.ts";
 import type { Column, Flow, Shape } from "./flow.ts";
 import { fromItems } from "./from-items.ts";
 import type { Run } from "./run.ts";
@@ -65,7 +65,8 @@ function combine(operation: JsonObject, left: Shape, right: Shape, run: Run): Sh
   else if (operation["all"] !== true) for (const flow of [...flowsOf(left), ...flowsOf(right)]) run.probe(flow);
   const columns = left.columns.map(({ name, flow }, i): Column => {
     const other = right.columns[i]?.flow ?? NOTHING;
-    return { name, flow: { ...unnamed(except ? flow : join([flow, other], true)), fields: undefined } };
+    const both = oneOf([flow, other]);
+    return { name, flow: { ...unnamed(except ? { ...flow, exact: both.exact } : both), fields: undefined } };
   });
   return { columns, open: undefined };
 }
@@ -90,7 +91,7 @@ function values(rows: readonly Json[], env: Env, run: Run): Shape {
     }
   }
   const named = columns.map((flows, i): Column => {
-    return { name: `column${i + 1}`, flow: { ...unnamed(join(flows, true)), fields: undefined } };
+    return { name: `column${i + 1}`, flow: { ...unnamed(oneOf(flows)), fields: undefined } };
   });
   return { columns: named, open: undefined };
 }
