@@ -98,7 +98,7 @@ const changes: Readonly<Record<string, Change>> = {
   },
   "a window that ends": {
     who: async () => {
-      windowEnds = (await guarded.letIn("engineer", 6)).window!.untilMs;
+      windowEnds = (await guarded.letIn("engineer", 10)).window!.untilMs;
       return { ...engineer(), database: "guarded" };
     },
     make: async () => {

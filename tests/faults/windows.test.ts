@@ -114,9 +114,9 @@ test("asked for with a reason, granted by two, it lets in who asked and nobody e
 });
 
 test("when the window ends, so do its sessions, with what runs in them; a longer window goes on", async () => {
-  const first = await guarded.letIn("engineer", 4);
+  const first = await guarded.letIn("engineer", 8);
   const session = await busy("engineer", 62);
-  const longer = await guarded.letIn("engineer", 7);
+  const longer = await guarded.letIn("engineer", 12);
   await until("the first one is over", () => (Date.now() > first.window!.untilMs + 1_000 ? true : undefined));
   expect(session.client.ended).toBe(false);
   expect(await ends(session, () => longer.window!.untilMs)).toBeLessThan(1_000);
