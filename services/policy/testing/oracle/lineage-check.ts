@@ -22,6 +22,7 @@ export class LineageCheck {
   readonly server: OracleServer;
   #index: SchemaIndex;
   readonly #temporary: ColumnFlow[];
+  #searchPath: readonly string[] = ["public"];
   readonly #trees = new Map<string, readonly RawStatement[] | "unknown">();
 
   private constructor(server: OracleServer, index: SchemaIndex, temporary: ColumnFlow[]) {
@@ -34,6 +35,12 @@ export class LineageCheck {
     await loadParser();
     const server = await OracleServer.start();
     return new LineageCheck(server, await observed(server), temporaryFlows(server));
+  }
+
+  /** For the server and the analyser alike. */
+  async setSearchPath(schemas: readonly string[]): Promise<void> {
+    await this.server.client.query(`SET search_path = ${schemas.map((name) => `"${name}"`).join(", ")}`);
+    this.#searchPath = schemas;
   }
 
   /** Makes views of statements, and returns a SELECT from each that the server took. */
@@ -54,7 +61,7 @@ export class LineageCheck {
     return lineageOf(statements, {
       index: this.#index,
       database: "postgres",
-      searchPath: ["public"],
+      searchPath: this.#searchPath,
       schemaTouched: false,
       named,
       temporary: this.#temporary,

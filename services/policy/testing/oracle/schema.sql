@@ -38,6 +38,10 @@ CREATE TABLE hr.audited (id int, who text, secret text);
 CREATE TABLE hr.ruled (id int, who text, secret text);
 CREATE TABLE "Weird Schema"."Odd Table" ("Id" int, "E-Mail" text, "select" text, "weird.name" text, "ünï" text, " " text);
 
+-- Named like the server's own.
+CREATE TABLE app.pg_class (relname text, relkind text, secret text);
+CREATE TABLE app.pg_user (usename text, secret text);
+
 -- Partitions and heirs whose columns stand in another order.
 CREATE TABLE app.measurements (id int, at date, value numeric, secret text) PARTITION BY RANGE (id);
 CREATE TABLE app.measurements_1 PARTITION OF app.measurements FOR VALUES FROM (0) TO (100);

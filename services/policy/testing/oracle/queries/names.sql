@@ -30,3 +30,6 @@ SELECT name::pg_catalog.text, email::"varchar" FROM customers;
 SELECT customers.tags[1], (customers.tags)[1:2] FROM customers;
 SELECT postgres.public.customers.email FROM postgres.public.customers;
 SELECT a.b FROM (SELECT email AS b FROM customers) a, (SELECT id AS b FROM orders) c;
+SELECT [[relname // * // k // k.relname // relkind]] FROM [[pg_class // pg_catalog.pg_class // app.pg_class]] k;
+SELECT [[usename // *]] FROM [[pg_user // app.pg_user]];
+SELECT (SELECT secret FROM pg_class LIMIT 1) FROM app.base;
