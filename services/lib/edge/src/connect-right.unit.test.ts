@@ -45,9 +45,9 @@ async function opened(
         check: async (question) => {
           if (question.command !== undefined) return signedVerdict(question, command);
           asked.push(question.session);
-          const answer = await connect(question);
-          if (answer instanceof AppError) throw answer;
-          return signedVerdict(question, answer);
+          const said = await connect(question);
+          if (said instanceof AppError) throw said;
+          return signedVerdict(question, said);
         },
       },
       identity: {
@@ -83,13 +83,13 @@ test("a session that may stay stays, whatever moves; nobody asks when nothing do
 
 test("nothing is decided before it is known whether the session may stay", async () => {
   await opened();
-  let answer!: (verdict: Partial<Verdict>) => void;
-  connect = () => new Promise((resolve) => (answer = resolve));
+  let say!: (verdict: Partial<Verdict>) => void;
+  connect = () => new Promise((resolve) => (say = resolve));
   apply();
   const decision = session.live.gate.decide(textUnit("SELECT 1"));
   expect(decision).toBeInstanceOf(Promise);
   await vi.waitFor(() => expect(asked.length).toBe(1));
-  answer(REFUSED);
+  say(REFUSED);
   expect((await decision).outcome).toBe("deny");
   expect(ended()).toEqual({ cause: "policy", message: "You may not be connected here any more. Not you." });
 });
