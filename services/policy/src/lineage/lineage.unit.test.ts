@@ -379,4 +379,8 @@ test("what is too deep or too large is unknown, and everything else in the text 
     (_, i) => `t${i} AS (SELECT a.email FROM ${i === 0 ? "people" : `t${i - 1}`} a)`,
   );
   expect(columnsOf(`WITH ${views.join(", ")} SELECT * FROM t39`)).toBe("email = people.email");
+  expect(columnsOf(`WITH RECURSIVE ${views.toReversed().join(", ")} SELECT * FROM t39`)).toBe("email = people.email");
+  const starred = (levels: number): string =>
+    levels === 0 ? "SELECT email FROM people" : `SELECT * FROM (SELECT (${starred(levels - 1)})) x`;
+  expect(columnsOf(`SELECT (${starred(40)})`)).toBe("email = people.email");
 });

@@ -37,7 +37,7 @@ export interface Names {
 /** Beyond it the stack of this thread might not bear the walk. */
 const MAX_DEPTH = 300;
 /** Of expressions and queries, those that are walked again counted again. */
-const MAX_STEPS = 200_000;
+const MAX_STEPS = 50_000;
 export const NO_RELATION = "a relation that was not observed";
 export const NO_COLUMN = "a column that was not observed";
 const TOO_DEEP = "it nests too deeply to be followed";
@@ -60,6 +60,7 @@ export class Run {
   readonly names: Names;
   readonly syntax: Syntax;
   readonly #walkers: Walkers;
+  readonly #shapes = new WeakMap<JsonObject, { env: Env; shape: Shape }>();
   #depth = 0;
   #steps = 0;
 
@@ -88,10 +89,19 @@ export class Run {
   query(type: string, node: JsonObject, env: Env): Shape {
     const bound = this.#enter();
     try {
-      return bound === undefined ? this.#walkers.query(type, node, env, this) : unknownShape(this.note(bound));
+      if (bound !== undefined) return unknownShape(this.note(bound));
+      const shape = this.#walkers.query(type, node, env, this);
+      this.#shapes.set(node, { env, shape });
+      return shape;
     } finally {
       this.#depth--;
     }
+  }
+
+  /** The same, where it has been walked in that place already. */
+  queryAgain(type: string, node: JsonObject, env: Env): Shape {
+    const known = this.#shapes.get(node);
+    return known?.env === env ? known.shape : this.query(type, node, env);
   }
 
   expression(value: Json | undefined, env: Env): Flow {

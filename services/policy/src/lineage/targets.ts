@@ -37,7 +37,7 @@ export function targets(list: Json | undefined, env: Env, run: Run): Shape {
 /** What a sub-query's first column is called, if that is known. */
 function firstName(query: Json, env: Env, run: Run): string | undefined {
   const inner = unwrap(query);
-  const shape = inner === undefined ? undefined : run.query(inner.type, inner.node, env);
+  const shape = inner === undefined ? undefined : run.queryAgain(inner.type, inner.node, env);
   return shape?.open === undefined ? shape?.columns[0]?.name : undefined;
 }
 

@@ -41,24 +41,32 @@ const nameOf = (item: Json): string => text(unwrap(item)?.node["ctename"]) ?? ""
  */
 function inOrder(ctes: Json[]): { order: Json[]; circle: Json[] } {
   const list = ctes.slice(0, MAX_CTES);
-  const names = list.map(nameOf);
-  const uses = list.map((item) => relationNames(item));
-  const done = new Set<number>();
-  const order: Json[] = [];
-  while (order.length < list.length) {
-    const next = list.findIndex(
-      (_item, i) => !done.has(i) && names.every((name, j) => i === j || done.has(j) || uses[i]?.has(name) !== true),
-    );
-    if (next < 0) break;
-    done.add(next);
-    order.push(list[next] ?? null);
+  const places = new Map(list.map((item, i) => [nameOf(item), i]));
+  const waiting: number[] = [];
+  /** those that name it */
+  const users = list.map((): number[] => []);
+  for (const [i, item] of list.entries()) {
+    const named = [...relationNames(item)].map((name) => places.get(name)).filter((at) => at !== undefined && at !== i);
+    waiting[i] = named.length;
+    for (const at of named) if (at !== undefined) users[at]?.push(i);
   }
-  return { order, circle: list.filter((_item, i) => !done.has(i)) };
+  const ready = list.flatMap((_item, i) => (waiting[i] === 0 ? [i] : []));
+  // Grows while it is read.
+  for (const at of ready) {
+    for (const user of users[at] ?? []) if (--waiting[user]! === 0) ready.push(user);
+  }
+  const order = ready.map((at) => list[at] ?? null);
+  return { order, circle: list.filter((_item, i) => waiting[i] !== 0) };
 }
 
+const namesIn = new WeakMap<object, ReadonlySet<string>>();
+
 /** Names without a schema that stand where a relation could, whatever they mean there. */
-function relationNames(value: Json): Set<string> {
+function relationNames(value: Json): ReadonlySet<string> {
+  const before = isObject(value) ? namesIn.get(value) : undefined;
+  if (before !== undefined) return before;
   const names = new Set<string>();
+  if (isObject(value)) namesIn.set(value, names);
   const pending: Json[] = [value];
   for (let next = pending.pop(); next !== undefined; next = pending.pop()) {
     if (typeof next !== "object" || next === null) continue;
