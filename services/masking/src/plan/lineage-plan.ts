@@ -9,7 +9,7 @@ import { couldCarryHidden, FIRST_NORMAL_OID, joined, kindOf, type Planning } fro
  */
 
 /** A sentence without values; empty: they agree, or nothing could be hidden from the principal. */
-export function disagreementOf({ request, lineage, concerned, index }: Planning): string {
+export function disagreementOf({ request, lineage, concerned, index, reach }: Planning): string {
   if (lineage === undefined || !concerned) return "";
   const { columns } = request;
   if (lineage.silent) return `The server describes a result of a statement that has none by its analysis.`;
@@ -18,6 +18,8 @@ export function disagreementOf({ request, lineage, concerned, index }: Planning)
   }
   const odd = columns.findIndex((column, i) => {
     const output = lineage.outputs[i] as OutputColumn;
+    // The server's own relations: what of them could hold values of users, `policy` names as unknown.
+    if (column.tableOid !== 0 && column.tableOid < FIRST_NORMAL_OID && !reach.unresolved) return false;
     const unobserved = column.tableOid !== 0 && index?.byOid.has(column.tableOid) !== true;
     return !isPredicted(column, output) && !(output.describedUnobserved && unobserved);
   });

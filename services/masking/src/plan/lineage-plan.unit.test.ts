@@ -236,6 +236,11 @@ describe("where the two disagree, nothing is shown", () => {
     expect(await disagreement(columns, { ...statement, unknown: "x" })).toBe("");
   });
 
+  test("they do not on a catalog that may hold values of users", async () => {
+    const unknown = { relations: [{ ...fact("pg_stats"), kind: "unknown" }] };
+    expect(await disagreement([column(12_345, 2)], told(from([])), unknown)).toContain("Column 1 of");
+  });
+
   test.each<[string, ResultColumn[], Partial<StatementLineage>]>([
     ["the same", [email], told(exactly(3))],
     ["no origin, as predicted", [expression], told(from([3]))],
@@ -246,6 +251,7 @@ describe("where the two disagree, nothing is shown", () => {
     ],
     ["none where one may be", [expression], told({ ...exactly(3), orDescribed: [{ oid: 0, number: 0 }] })],
     ["a temporary table's", [column(99_999, 1)], told({ describedUnobserved: true })],
+    ["a column of a catalog, of whatever type", [column(2_601, 4)], told(from([]))],
     ["no columns at all", [], told()],
   ])("they agree on %s", async (_name, columns, statement) => {
     expect(await disagreement(columns, statement)).toBe("");

@@ -7,7 +7,7 @@ import type { Relation } from "@sallyport/proto/catalog_model";
 import type { Json, JsonObject } from "../sql/parser.ts";
 import { children, isObject, strings, text, unwrap } from "../sql/tree.ts";
 import { call, windowProbes } from "./calls.ts";
-import { NOTHING, derived, isText, join, oneOf, tainted, unnamed } from "./flow.ts";
+import { NO_ORIGIN, NOTHING, derived, isText, join, oneOf, tainted, unnamed } from "./flow.ts";
 import type { Flow } from "./flow.ts";
 import { castTarget, ownFunction, ownOperator, ownOperators, ownType, rowType, sharedFunction } from "./own-names.ts";
 import { flowOf } from "./function-flow.ts";
@@ -117,7 +117,10 @@ function cast(node: JsonObject, env: Env, run: Run): Flow {
   }
   const { type } = inner;
   const { oid, bounded } = castTarget(typeName);
-  if (oid === undefined || type === undefined) return { ...derived(inner), type: undefined };
+  // Of a type that is not known: it may be the same.
+  if (oid === undefined || type === undefined) {
+    return { ...derived(inner), type: undefined, origins: [...NO_ORIGIN, ...inner.origins] };
+  }
   const limited = type.text.includes("(");
   if (oid === type.oid && !bounded && !limited) return inner;
   if (oid === type.oid) return { ...inner, exact: false, origins: [...inner.origins, { oid: 0, number: 0 }] };
