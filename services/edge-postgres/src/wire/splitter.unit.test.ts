@@ -121,6 +121,28 @@ describe("run and flow", () => {
     expect(splitter.atBoundary).toBe(true);
   });
 
+  test.each([Handing.run, Handing.flow])("handing %i: it is known where the first message begins", (handing) => {
+    const rows = [row("a".repeat(40)), row("b".repeat(30)), row("c"), row("d".repeat(50))];
+    const bytes = Buffer.concat(rows);
+    const starts = rows.map((_, i) => rows.slice(0, i).reduce((sum, { length }) => sum + length, 0));
+    for (let i = 1; i < bytes.length; i++) {
+      for (const j of [i, Math.min(i + 7, bytes.length)]) {
+        const splitter = backend(handing);
+        const found: number[] = [];
+        let handed = 0;
+        for (const chunk of [bytes.subarray(0, i), bytes.subarray(i, j), bytes.subarray(j)]) {
+          splitter.push(Buffer.from(chunk));
+          while (splitter.next() === "message") {
+            const { start, end, begins, count } = splitter;
+            if (count > 0) found.push(handed + begins - start);
+            handed += end - start;
+          }
+        }
+        for (const at of found) expect(starts).toContain(at);
+      }
+    }
+  });
+
   test("a flowing message is handed out in pieces and nothing is held", () => {
     const splitter = backend(Handing.flow);
     const big = row("x".repeat(1000));

@@ -9,7 +9,7 @@ import { CommandCompleted_Status } from "@sallyport/proto/record";
 import { CacheScope_Kind } from "@sallyport/proto/verdict";
 import { asciiLexer } from "../testing/ascii-lexer.ts";
 import { makeFrames, startNats } from "../testing/nats-server.ts";
-import { noEvents, recordingOnlyLinks, signedVerdict } from "../testing/recording-only.ts";
+import { noCounts, noEvents, recordingOnlyLinks, signedVerdict } from "../testing/recording-only.ts";
 import { openEdge } from "../src/edge.ts";
 import type { Forward } from "../src/outcome.ts";
 
@@ -36,6 +36,7 @@ const edge = await openEdge({
   links,
   log: pino({ level: "warn" }),
   events: noEvents,
+  counts: noCounts,
   literals: asciiLexer,
   durability: "process",
   recorder: { eagerInFlight: Number(process.env["EAGER"] ?? 1) },
