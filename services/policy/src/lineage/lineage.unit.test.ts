@@ -215,6 +215,7 @@ test.each([
   ["SELECT id FROM people FULL JOIN visits USING (id)", "-"],
   ["UPDATE people SET name = email RETURNING name", "people.name"],
   ["SELECT relname FROM pg_class", "unobserved"],
+  ["SELECT amhandler::regproc FROM pg_am", "unobserved"],
   ["SELECT note FROM events", "events.note"],
 ])("the server describes %s", (sql, expected) =>
   expect(lineage(sql).statements.map(described).join(" / ")).toBe(expected),
