@@ -40,7 +40,9 @@ export async function openPolicyService(
   await follower.caughtUp;
 
   const { timeZone } = config;
-  const judge = new Judge({ state, analyser, asOf: () => follower.seq(), now: Date.now, timeZone });
+  const parts = { state, analyser, asOf: () => follower.seq(), now: Date.now, timeZone };
+  const judge = new Judge(parts);
+  const explainer = new Judge({ ...parts, followAll: true });
   const checks = tally(meter, "sallyport.checks", "outcome");
   const durations = latency(meter, "sallyport.check.duration");
   return service({
@@ -72,7 +74,7 @@ export async function openPolicyService(
           throw new AppError("unavailable", "policy.explain", "the policy service has lost touch with the event log");
         }
         // Not a decision: it has no id to be referred to, and nobody signs it.
-        return { ...(await judge.judge(request)), id: "", inputs: Buffer.alloc(0) };
+        return { ...(await explainer.judge(request)), id: "", inputs: Buffer.alloc(0) };
       },
       validate: async ({ configuration }) => {
         if (configuration !== undefined) return await validator.validate(configuration);

@@ -156,6 +156,8 @@ export interface WorldOptions {
   analyser?: Partial<AnalyserOptions>;
   /** false: nothing was observed */
   observed?: boolean;
+  /** as for `explain` */
+  followAll?: boolean;
 }
 
 export async function openWorld(options: WorldOptions = {}): Promise<World> {
@@ -164,7 +166,9 @@ export async function openWorld(options: WorldOptions = {}): Promise<World> {
   const state = new State({ onBroken: (problem) => void broken.push(problem) });
   const clock = { nowMs: NOW };
   let sequence = 0;
-  const judge = new Judge({ state, analyser, asOf: () => sequence, now: () => clock.nowMs, timeZone: "UTC" });
+  const { followAll = false } = options;
+  const parts = { state, analyser, asOf: () => sequence, now: () => clock.nowMs, timeZone: "UTC" };
+  const judge = new Judge({ ...parts, followAll });
   const apply: World["apply"] = (fact) => {
     sequence++;
     state.apply(Event.fromPartial({ id: `e${sequence}`, fact }));

@@ -100,7 +100,7 @@ function remarksOn({ itself, offboarded, observed, command, requests, plans }: K
   }
   if (offboarded) remarks.push("The principal is withdrawn: it cannot sign in at all.");
   if (command.hiddenClasses.length === 0) {
-    remarks.push("Nothing is hidden from the principal here: all is shown in clear, and results are not analysed.");
+    remarks.push("Nothing is hidden from the principal here: all is shown in clear.");
   }
   if (!observed) remarks.push("The target's schema was never observed, so every relation is unknown.");
   if ((command.facts?.lineage.length ?? 0) > plans.length)

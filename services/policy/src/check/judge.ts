@@ -37,6 +37,8 @@ export interface JudgeOptions {
   asOf: () => number;
   now: () => number;
   timeZone: string;
+  /** follow results of those, too, from whom nothing is hidden: for people to read */
+  followAll?: boolean;
 }
 
 /** Somebody, somewhere, under a set that is loaded: what every decision needs. */
@@ -193,6 +195,7 @@ export class Judge {
         named: command.named,
         temporary: command.temporary,
         hidden: ground.hidden.classes,
+        followAll: this.#options.followAll,
         lookup: (text) => texts.get(text),
       });
       if (resolved.kind === "resolved") return this.#resolved(request, ground, command, resolved, outline);

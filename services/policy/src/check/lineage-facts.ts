@@ -17,6 +17,8 @@ export interface LineageScope extends NameScope {
   temporary: readonly ColumnFlow[];
   /** classes that the principal may not see: without any, only what is written where is asked for */
   hidden: readonly string[];
+  /** results are followed even so */
+  followAll?: boolean | undefined;
   lookup: Lookup;
 }
 
@@ -29,7 +31,8 @@ const MAX_PROBES = 1_000;
 /** `missing`: texts whose trees are needed first are added to it. */
 export function lineageFacts(outline: Outline, scope: LineageScope, missing: Set<string>): LineageFacts {
   const { hidden, index, lookup } = scope;
-  if (hidden.length === 0 && !writes(outline)) return NONE;
+  const followsResults = hidden.length > 0 || scope.followAll === true;
+  if (!followsResults && !writes(outline)) return NONE;
   if (outline.tree === undefined) return unfollowed(outline, hidden);
   const lineage = lineageOf(outline.tree, {
     index,
@@ -47,7 +50,7 @@ export function lineageFacts(outline: Outline, scope: LineageScope, missing: Set
   });
   for (const text of lineage.missing) missing.add(text);
   const flows = classifiedFlows(lineage.flows, index);
-  if (hidden.length === 0) return { ...NONE, flows };
+  if (!followsResults) return { ...NONE, flows };
   const { statements, probes } = lineage;
   // Too many to be listed are still of all their classes.
   return {

@@ -81,6 +81,14 @@ test("what a command writes of a class is told whoever it is, and the rest only 
   expect([read.lineage, read.flows, read.probes]).toEqual([[], [], []]);
 });
 
+test("to explain a command to somebody who may see everything, its result is followed too", async () => {
+  const policies = [{ path: "all.cedar", text: '@id("all") permit (principal, action, resource);' }];
+  const w = await open({ policies, followAll: true });
+  const verdict = await w.check("SELECT upper(email) FROM customers WHERE phone = 'a'", { as: person("dba") });
+  expect(sourcesOf(verdict)).toEqual([[["public.customers.email"]]]);
+  expect(factsOf(verdict).probedClasses).toEqual([]);
+});
+
 test("the session's temporary relations are what it was told of them", async () => {
   const w = await open();
   const made = factsOf(await w.check("CREATE TEMP TABLE t AS SELECT email AS e FROM customers"));

@@ -25,6 +25,8 @@ export interface ResolveInput extends NameScope {
   temporary: readonly ColumnFlow[];
   /** classes that the principal may not see */
   hidden: readonly string[];
+  /** results are followed even so */
+  followAll?: boolean | undefined;
   lookup: Lookup;
 }
 
