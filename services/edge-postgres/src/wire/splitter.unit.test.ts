@@ -122,9 +122,9 @@ describe("run and flow", () => {
   });
 
   test.each([Handing.run, Handing.flow])("handing %i: it is known where the first message begins", (handing) => {
-    const rows = [row("a".repeat(40)), row("b".repeat(30)), row("c"), row("d".repeat(50))];
-    const bytes = Buffer.concat(rows);
-    const starts = rows.map((_, i) => rows.slice(0, i).reduce((sum, { length }) => sum + length, 0));
+    const four = [row("a".repeat(40)), row("b".repeat(30)), row("c"), row("d".repeat(50))];
+    const bytes = Buffer.concat(four);
+    const starts = four.map((_, i) => four.slice(0, i).reduce((sum, { length }) => sum + length, 0));
     for (let i = 1; i < bytes.length; i++) {
       for (const j of [i, Math.min(i + 7, bytes.length)]) {
         const splitter = backend(handing);
