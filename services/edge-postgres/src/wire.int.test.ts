@@ -1,10 +1,15 @@
 import { once } from "node:events";
 import type { Socket } from "node:net";
+import { Connection } from "@sallyport/proto/catalog_model";
+import { CommandFacts } from "@sallyport/proto/verdict";
 import { serialize } from "pg-protocol";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { startPostgres, type TestPostgres } from "../testing/postgres-server.ts";
 import { dial, RawClient, reportsOf, rowsOf, tagsOf, typesOf } from "../testing/raw-client.ts";
 import { appConnection, startTestGateway, type TestGateway } from "../testing/test-gateway.ts";
+import { dialDirectly } from "./target/dial.ts";
+import { observeSchema } from "./target/observe-schema.ts";
+import { reachTarget } from "./target/dial-and-login.ts";
 import { encodeCancelRequest, encodeStartup, PROTOCOL_3_0, PROTOCOL_3_2 } from "./wire/startup.ts";
 
 /** What the protocol allows and drivers seldom do: versions, names, and messages of any length. */
@@ -100,6 +105,33 @@ test("a statement that was prepared stays when its name is given a second time, 
   client.send(serialize.bind({ statement: "twice" }), serialize.execute({}), serialize.sync());
   expect(rowsOf(await client.until("Z"))).toEqual([["1"]]);
   client.end();
+});
+
+test("an isolation level can be set behind other settings of its transaction: nothing of ours takes the snapshot", async () => {
+  gateway.decide = ({ command }) => ({
+    facts: CommandFacts.fromPartial({ sessionEffect: command?.text.startsWith("SET") ?? false }),
+  });
+  const client = await login();
+  for (const sql of ["BEGIN", "SET LOCAL lock_timeout = '5s'", "SET TRANSACTION ISOLATION LEVEL SERIALIZABLE"]) {
+    expect(reportsOf(await client.query(sql))).toEqual([]);
+  }
+  expect(rowsOf(await client.query("SHOW transaction_isolation"))).toEqual([["serializable"]]);
+  client.end();
+  gateway.decide = () => ({});
+});
+
+test("a table of 1,600 columns with defaults is observed soon", async () => {
+  const columns = Array.from({ length: 1600 }, (_, i) => `c${i} smallint DEFAULT ${i}`);
+  await postgres.query(`CREATE TABLE wide (${columns.join(", ")})`);
+  const connection = Connection.fromPartial(appConnection(postgres.port));
+  const signal = AbortSignal.timeout(30_000);
+  const target = await reachTarget(dialDirectly, { connection, database: "postgres", parameters: [] }, signal);
+  const began = performance.now();
+  const schema = await observeSchema(target, ["app"], signal);
+  // One scan for each column took 7 s.
+  expect(performance.now() - began).toBeLessThan(3_000);
+  expect(schema.relations.find(({ name }) => name === "wide")?.columns.length).toBe(1600);
+  target.socket.destroy();
 });
 
 describe("a message of 192 MiB", () => {

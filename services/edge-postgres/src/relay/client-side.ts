@@ -445,7 +445,8 @@ export class ClientSide {
       if (item.dropped) return;
       const crowded = outbox.crowded;
       outbox.admitted(item);
-      // No answer will come that would wake it.
+      // No answer will come that would wake whoever waits: of a COPY that has failed the server takes the rest in silence.
+      this.#turn.answered();
       if (crowded) this.resume();
     });
   }

@@ -169,6 +169,31 @@ test("a COPY in many small messages is not held up by their number", async () =>
   await postgres.query("TRUNCATE t");
 });
 
+test("a COPY that fails while data of it waits to be recorded does not hold up what comes behind", async () => {
+  const { client, bus, facts } = await relayed();
+  const records = async (kind: string, count: number): Promise<void> => {
+    await eventually(() => facts(kind).length >= count);
+  };
+  client.send(serialize.query("COPY t FROM STDIN"));
+  await client.until("G");
+  bus.automatic = false;
+  const shown = facts("frameToClient").length;
+  const before = bus.published.length;
+  client.send(serialize.copyData(Buffer.from("no number\n")));
+  await records("frameFromClient", 1);
+  client.send(serialize.copyData(Buffer.from("2\n")));
+  await records("frameFromClient", 2);
+  bus.ack(bus.published[before]!.no);
+  await records("frameToClient", shown + 1);
+  // Nobody has asked for this any more, and the server will not answer to what still waits before it.
+  client.send(serialize.copyData(Buffer.from("3\n")), serialize.copyDone(), serialize.query("SELECT 'behind'"));
+  await new Promise((resolve) => setImmediate(resolve));
+  bus.automatic = true;
+  bus.ackAll();
+  expect(reportsOf(await client.until("Z"))[0]).toMatchObject({ C: "22P02" });
+  expect(rowsOf(await client.until("Z"))).toEqual([["behind"]]);
+});
+
 test("what cannot be read is told to the client alone: no value of it is in the log or in a public record", async () => {
   const canary = "4111-1111-1111-1111";
   const lines: string[] = [];

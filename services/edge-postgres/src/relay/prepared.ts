@@ -66,7 +66,8 @@ export class Prepared {
     const { name } = statement;
     const replaced = this.#statements.get(name);
     this.#removeStatement(name);
-    if (name !== "") this.#keepReplaced(name, replaced);
+    // Of several that are not answered the first may be the one that stands: whichever it is, the target is asked.
+    if (name !== "" && (replaced?.answered !== false || !this.#replaced.has(name))) this.#keepReplaced(name, replaced);
     this.#statements.set(name, statement);
     this.#bytes += statement.text.length;
   }
@@ -87,7 +88,7 @@ export class Prepared {
     this.#removeStatement(name);
     const before = statement.answered ? undefined : this.#replaced.get(name);
     this.#keepReplaced(name, undefined);
-    if (before === undefined) return;
+    if (before?.answered !== true) return;
     this.#statements.set(name, { ...before, certain: false });
     this.#bytes += before.text.length;
   }
@@ -153,7 +154,7 @@ export class Prepared {
     const before = this.#replaced.get(name);
     if (before !== undefined) this.#bytes -= before.text.length;
     this.#replaced.delete(name);
-    if (statement?.answered !== true) return;
+    if (statement === undefined) return;
     this.#replaced.set(name, statement);
     this.#bytes += statement.text.length;
   }
