@@ -181,7 +181,7 @@ function chosen(type: string, node: JsonObject, target: Target): Json | undefine
 }
 
 /** `NOT (a AND b)` is `NOT a OR NOT b`: a combination, a condition without its NOT, or a leaf. */
-function open(condition: Condition, target: Target): Combination | Condition | Leaf {
+function open(condition: Condition, target: Target, budget: Budget): Combination | Condition | Leaf {
   const { value, negated } = condition;
   const node = bare(value);
   if (node?.type === "CoalesceExpr" || node?.type === "CaseExpr") {
@@ -195,7 +195,7 @@ function open(condition: Condition, target: Target): Combination | Condition | L
   if (op === "NOT_EXPR" && args[0] !== undefined) return { value: args[0], negated: !negated };
   if (op !== "AND_EXPR" && op !== "OR_EXPR") return leaf(condition, target);
   const or = (op === "OR_EXPR") !== negated;
-  if (or && isComplete(args)) return "trivial";
+  if (or && isComplete(args, budget)) return "trivial";
   return { or, pending: args.map((arm) => ({ value: arm, negated })) };
 }
 
@@ -213,11 +213,33 @@ function tested(node: JsonObject, { negated }: Condition, target: Target): Condi
 const OPPOSITES: Readonly<Record<string, string>> = { "=": "<>", "<>": "=", "~~": "!~~", "!~~": "~~" };
 const MANY_ARMS = 64;
 
+/** Objects that may still be written down to be compared: each level of a deep clause holds all those below it. */
+interface Budget {
+  nodes: number;
+}
+const BUDGET = 40_000;
+const SHORT = 2_000;
+
+/** What is longer is nobody's trick. */
+function isShort(value: Json, budget: Budget): boolean {
+  const pending: Json[] = [value];
+  for (let seen = 0; pending.length > 0; seen++) {
+    if (seen > SHORT || --budget.nodes < 0) return false;
+    const next = pending.pop();
+    if (typeof next !== "object" || next === null) continue;
+    for (const inner of Array.isArray(next) ? next : Object.values(next)) {
+      if (typeof inner === "object" && inner !== null) pending.push(inner);
+    }
+  }
+  return true;
+}
+
 /** Of an OR (or, under a NOT, of an AND): one arm and its opposite. Between the two there is no row. */
-function isComplete(arms: readonly Json[]): boolean {
+function isComplete(arms: readonly Json[], budget: Budget): boolean {
   if (arms.length > MANY_ARMS) return false;
   const said = new Set<string>();
   for (const arm of arms) {
+    if (!isShort(arm, budget)) continue;
     const [own, opposite] = [sides(arm, false), sides(arm, true)];
     if (opposite !== undefined && said.has(opposite)) return true;
     if (own !== undefined) said.add(own);
@@ -256,10 +278,11 @@ function sides(value: Json, opposite: boolean): string | undefined {
 export function restricts(where: Json | undefined, target: Target = ANYTHING): boolean {
   if (where === undefined || !isObject(where)) return false;
   const stack: Combination[] = [];
+  const budget = { nodes: BUDGET };
   let next: Combination | Condition | Leaf = { value: where, negated: false };
   for (;;) {
     if (typeof next === "object" && "value" in next) {
-      next = open(next, target);
+      next = open(next, target, budget);
       continue;
     }
     if (typeof next === "object") {
