@@ -35,7 +35,15 @@ export const counts = (edge: string, key: string): string => `counts.${subjectTo
 
 export type EventService = "identity" | "catalog" | "approval" | "audit";
 /** Aggregate kinds by the service that owns them. */
-export type AggregateKind = "principal" | "token" | "configuration" | "schema" | "copies" | "request" | "access" | "evidence";
+export type AggregateKind =
+  | "principal"
+  | "token"
+  | "configuration"
+  | "schema"
+  | "copies"
+  | "request"
+  | "access"
+  | "evidence";
 
 export const eventsOfService = (service: EventService): string => `events.${service}.>`;
 export const eventsOfKind = (service: EventService, kind: AggregateKind): string => `events.${service}.${kind}.*`;
