@@ -2,7 +2,7 @@
  * Runs the checks and tests, every one of them whatever the others say, and ends with the line `N passed, N failed`.
  *
  *   node tests/checks/run.ts check   the fast checks and the unit tests
- *   node tests/checks/run.ts test    those, and the tests on real servers: int, e2e, faults
+ *   node tests/checks/run.ts test    those, and the tests on real servers: int, e2e, faults, corpus
  *
  * A check counts as one, a test file's every test as one. Exit code 1 when anything failed or a tier ran nothing.
  */
@@ -11,7 +11,7 @@ import { checks, runCheck } from "./checks.ts";
 import { type Tally, add, runProject } from "./vitest-project.ts";
 
 const root = join(import.meta.dirname, "../..");
-const projects = { check: ["unit"], test: ["unit", "int", "e2e", "faults"] } as const;
+const projects = { check: ["unit"], test: ["unit", "int", "e2e", "faults", "corpus"] } as const;
 
 const mode = process.argv[2];
 if (mode !== "check" && mode !== "test") {
