@@ -18,7 +18,7 @@ export interface Route {
 /** A session at the server beside the one that is tested. */
 export interface Aside {
   run(sql: string): Promise<void>;
-  /** a statement with this text is active */
+  /** a statement with this text sleeps: before it is run, a cancel request is lost, at the server too */
   untilRuns(text: string): Promise<void>;
 }
 
@@ -36,7 +36,7 @@ export interface Turn {
   readonly untilText?: string;
   /** before it is said, another session at the server runs this */
   readonly outside?: string;
-  /** once a statement with this text runs at the server, a cancel request is sent */
+  /** once a statement with this text sleeps at the server, a cancel request is sent */
   readonly cancelWhen?: string;
   /** the messages leave in pieces of so many bytes */
   readonly pieces?: number;

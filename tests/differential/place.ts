@@ -74,8 +74,7 @@ export async function startPlace(fixture: string): Promise<Place> {
     aside: {
       run: async (sql) => void (await admin.query(sql)),
       untilRuns: async (text) => {
-        const active =
-          "SELECT FROM pg_stat_activity WHERE state = 'active' AND pid <> pg_backend_pid() AND position($1 in query) > 0";
+        const active = "SELECT FROM pg_stat_activity WHERE wait_event = 'PgSleep' AND position($1 in query) > 0";
         while ((await admin.query(active, [text])).rowCount === 0) {
           await new Promise((resolve) => setTimeout(resolve, 10));
         }
