@@ -100,9 +100,9 @@ test("a temporary relation may be what the name of a table means", async () => {
   const w = await open();
   const made = factsOf(await w.check("CREATE TEMP TABLE orders AS SELECT email AS status FROM customers"));
   const { relations } = factsOf(await w.check("SELECT status FROM orders", { command: { temporary: made.flows } }));
-  expect(relations.map(({ schema, name, kind }) => [schema, name, kind]).toSorted()).toEqual([
-    ["pg_temp", "orders", "temporary"],
-    ["public", "orders", "table"],
+  expect(relations.map(({ schema, name, kind }) => `${schema}.${name} ${kind}`).toSorted()).toEqual([
+    "pg_temp.orders temporary",
+    "public.orders table",
   ]);
 });
 
