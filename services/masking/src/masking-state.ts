@@ -1,6 +1,7 @@
 import type { Classification, ColumnCopy, Configuration, DataClass, Schema } from "@sallyport/proto/catalog_model";
 import type { Event } from "@sallyport/proto/event";
 import { classificationKey, DatabaseBindings, unfollowedKey } from "./classification/bindings.ts";
+import { Copies } from "./classification/copies.ts";
 import { databaseIndex, type DatabaseIndex } from "./classification/database-index.ts";
 import { matchesGlob } from "./classification/glob.ts";
 import type { Turns } from "./turns.ts";
@@ -30,6 +31,8 @@ export class MaskingState {
   readonly #databases = new Map<string, Database>();
   /** copies in databases that were not observed yet */
   readonly #early = new Map<string, ColumnCopy[]>();
+  /** copies by what the server says the database is, for several connections may lead to it; else by connection */
+  readonly #copies = new Map<string, Copies>();
   readonly #turns: Turns;
 
   constructor(turns: Turns) {
@@ -116,7 +119,7 @@ export class MaskingState {
     };
     entry.schema = schema;
     this.#databases.set(key, entry);
-    bindingsOf(entry).copies.record(this.#early.get(key) ?? []);
+    this.#copiesIn(entry).record(this.#early.get(key) ?? []);
     this.#early.delete(key);
     this.#bind(entry);
   }
@@ -128,12 +131,21 @@ export class MaskingState {
       this.#early.set(key, [...(this.#early.get(key) ?? []), ...copies]);
       return;
     }
-    bindingsOf(entry).copies.record(copies);
-    this.#bind(entry);
+    const recorded = this.#copiesIn(entry);
+    recorded.record(copies);
+    for (const other of this.#databases.values()) if (this.#copiesIn(other) === recorded) this.#bind(other);
+  }
+
+  #copiesIn({ connection, database, schema }: Database): Copies {
+    const key = schema.identity === "" ? databaseKey(connection, database) : schema.identity;
+    let copies = this.#copies.get(key);
+    if (!copies) this.#copies.set(key, (copies = new Copies()));
+    return copies;
   }
 
   #bind(entry: Database): void {
-    bindingsOf(entry).bind(entry.schema, this.#rulesFor(entry.connection, entry.database));
+    const rules = this.#rulesFor(entry.connection, entry.database);
+    bindingsOf(entry).bind(entry.schema, rules, this.#copiesIn(entry));
     entry.index = undefined;
     entry.generation++;
   }

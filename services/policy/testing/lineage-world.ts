@@ -6,6 +6,7 @@ import type { BaseColumn, ColumnFlow, OutputColumn, StatementLineage } from "@sa
 import { lineageOf } from "../src/lineage/lineage.ts";
 import type { LineageInput, TextLineage } from "../src/lineage/lineage.ts";
 import { ColumnClasses } from "../src/schema/classes.ts";
+import { RecordedCopies } from "../src/schema/recorded-copies.ts";
 import { SchemaIndex } from "../src/schema/schema-index.ts";
 import { parse } from "../src/sql/parser.ts";
 import type { RawStatement } from "../src/sql/parser.ts";
@@ -64,7 +65,7 @@ const SCHEMA = Schema.fromPartial({
 });
 
 const classes = new ColumnClasses();
-classes.observe(SCHEMA.relations);
+classes.observe(SCHEMA.relations, new RecordedCopies());
 const INDEX = new SchemaIndex(SCHEMA, classes);
 
 const called = ({ relation: of, name }: BaseColumn): string => `${of.replace(/^public\./, "")}.${name}`;

@@ -154,6 +154,10 @@ export class Leases {
         this.listener.rulesChanged();
         return;
       case "columnsCopied":
+        // Another connection may lead to the same database.
+        this.everything = Math.max(this.everything, seq);
+        for (const scope of this.scopes) scope.newest = Math.max(scope.newest, seq);
+        return;
       case "schemaObserved": {
         const { connection, database } = fact.value;
         this.schemas.set(schemaKey(connection, database), seq);

@@ -48,9 +48,15 @@ test("each event raises only what depends on it", async () => {
   });
   expect([scope.newest, other.newest]).toEqual([applied, applied]);
   expect(leases.newest("new", "new", "user:new")).toBe(applied);
+  // other connections may lead to the same database
+  const copied = world.say({
+    $case: "columnsCopied",
+    value: { connection: "orders", database: "orders", copies: [], edge: "" },
+  });
+  expect([scope.newest, other.newest, leases.newest("new", "new", "user:new")]).toEqual([copied, copied, copied]);
   leases.release(scope);
   world.say({ $case: "schemaObserved", value: { connection: "orders", database: "orders", ...schema } });
-  expect(scope.newest).toBe(applied);
+  expect(scope.newest).toBe(copied);
 });
 
 test("withdrawals end the principal's sessions, and those of whatever it created", async () => {

@@ -1,5 +1,5 @@
 import type { Classification, Schema } from "@sallyport/proto/catalog_model";
-import { Copies, type Copy } from "./copies.ts";
+import type { Copies, Copy } from "./copies.ts";
 import { matchesGlob } from "./glob.ts";
 
 /** How a column came to a class: its own name, or values computed from a column of the class. */
@@ -29,7 +29,6 @@ export const classOfKey = (key: string): string => (JSON.parse(key) as [string])
  */
 export class DatabaseBindings {
   readonly #columns = new Map<string, ColumnBindings>();
-  readonly copies = new Copies();
 
   of(oid: number, column: number): ReadonlyMap<string, Manner> {
     return this.#columns.get(columnKey(oid, column)) ?? NONE;
@@ -44,7 +43,7 @@ export class DatabaseBindings {
   }
 
   /** Binds what the schema shows: by name, then through inheritance, generated columns and copies until nothing is added. */
-  bind(schema: Schema, rules: readonly Classification[]): void {
+  bind(schema: Schema, rules: readonly Classification[], recorded: Copies): void {
     const byColumn = rulesByColumn(rules);
     for (const relation of schema.relations) {
       const schemaName = relation.schema.toLowerCase();
@@ -57,7 +56,7 @@ export class DatabaseBindings {
       }
     }
     const families = inheritanceFamilies(schema);
-    const copies = [...this.copies.in(schema)];
+    const copies = [...recorded.in(schema)];
     while (this.#spreadInFamilies(families) || this.#spreadToGenerated(schema) || this.#spreadToCopies(copies)) {
       // each round adds bindings, of which there are finitely many
     }

@@ -5,6 +5,7 @@
 
 import type { Classification, ColumnCopy, Relation } from "@sallyport/proto/catalog_model";
 import { globMatches } from "./glob.ts";
+import type { RecordedCopies } from "./recorded-copies.ts";
 
 interface Rule {
   key: string;
@@ -18,8 +19,6 @@ export class ColumnClasses {
   #rules: Rule[] = [];
   /** `oid.number` → keys of the rules that ever matched it */
   readonly #bound = new Map<string, Set<string>>();
-  /** by `schema`, `name` and, once observed, oid of what was written to */
-  readonly #copies = new Map<string, ColumnCopy[]>();
   /** `oid.number` of observed copies → what they were written from */
   readonly #copied = new Map<string, Set<ColumnCopy>>();
 
@@ -43,21 +42,8 @@ export class ColumnClasses {
     }
   }
 
-  /** What commands write where: the target is of the classes of the sources from the next observation on. */
-  recordCopies(copies: readonly ColumnCopy[]): void {
-    for (const copy of copies) {
-      const keys = [JSON.stringify([copy.schema, copy.relation])];
-      if (copy.relationOid !== 0) keys.push(String(copy.relationOid));
-      for (const key of keys) {
-        const known = this.#copies.get(key);
-        if (known === undefined) this.#copies.set(key, [copy]);
-        else known.push(copy);
-      }
-    }
-  }
-
   /** Binds the rules to what was observed, and forgets relations that are gone. */
-  observe(relations: readonly Relation[]): void {
+  observe(relations: readonly Relation[], copies: RecordedCopies): void {
     const present = new Set<string>();
     for (const relation of relations) {
       for (const column of relation.columns) {
@@ -71,7 +57,7 @@ export class ColumnClasses {
         }
       }
     }
-    this.#findCopies(relations);
+    if (!copies.empty) this.#findCopies(relations, copies);
     while (this.#spreadToCopies()) {
       // copies of copies: each round binds more, of which there is an end
     }
@@ -79,15 +65,9 @@ export class ColumnClasses {
     for (const id of this.#copied.keys()) if (!present.has(id)) this.#copied.delete(id);
   }
 
-  #findCopies(relations: readonly Relation[]): void {
-    if (this.#copies.size === 0) return;
+  #findCopies(relations: readonly Relation[], copies: RecordedCopies): void {
     for (const relation of relations) {
-      const records = [
-        ...(this.#copies.get(JSON.stringify([relation.schema, relation.name])) ?? []),
-        ...(this.#copies.get(JSON.stringify(["", relation.name])) ?? []),
-        ...(this.#copies.get(String(relation.oid)) ?? []),
-      ];
-      for (const copy of records) {
+      for (const copy of copies.into(relation)) {
         for (const column of relation.columns) {
           if (column.name !== copy.column && copy.column !== "*") continue;
           const id = `${relation.oid}.${column.number}`;

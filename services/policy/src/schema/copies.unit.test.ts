@@ -52,6 +52,22 @@ test("where it went is not known: any column, in any schema", () => {
   expect(classesOf(schemas, "report")).toEqual(["email"]);
 });
 
+test("another connection to the same database knows of the copy; another database does not", () => {
+  const schemas = new Schemas();
+  schemas.setClassifications(RULES, new Set(["c", "same", "other"]));
+  const of = (identity: string): Schema => Schema.fromPartial({ relations: [PEOPLE, REPORT], identity });
+  schemas.observe("c", "d", of("1/5"));
+  schemas.observe("same", "d", of("1/5"));
+  schemas.observe("other", "d", of("2/5"));
+  schemas.copied("c", "d", [COPY]);
+  schemas.observe("later", "d", of("1/5"));
+  const seen = ["c", "same", "other", "later"].map((connection) => {
+    const index = schemas.of(connection, "d");
+    return index?.classesOf(index.named("report")[0]!, 1).length;
+  });
+  expect(seen).toEqual([1, 1, 0, 1]);
+});
+
 test("what could be of a class is of it while a rule for that class is in force", () => {
   const schemas = observed(PEOPLE, REPORT);
   schemas.copied("c", "d", [{ ...COPY, sourceOid: 0, sourceNumber: 0, class: "email" }]);

@@ -5,6 +5,7 @@ import type { Outline, Understanding } from "../sql/outline.ts";
 import { isRefused } from "../sql/outline.ts";
 import { ColumnClasses } from "./classes.ts";
 import { ColumnUses } from "./column-uses.ts";
+import { RecordedCopies } from "./recorded-copies.ts";
 
 /** What is known of a text, if it has been understood already. */
 export type Lookup = (text: string) => Understanding | undefined;
@@ -248,6 +249,7 @@ export class Schemas {
     { connection: string; database: string; schema: Schema; classes: ColumnClasses }
   >();
   readonly #index = new Map<string, SchemaIndex>();
+  readonly #copies = new Map<string, RecordedCopies>();
 
   setClassifications(classifications: readonly Classification[], connections: ReadonlySet<string>): void {
     this.#classifications = classifications;
@@ -258,7 +260,7 @@ export class Schemas {
         continue;
       }
       classes.setRules(classifications, connection, database);
-      classes.observe(schema.relations);
+      classes.observe(schema.relations, this.#copiesIn(key, schema));
       this.#index.set(key, new SchemaIndex(schema, classes));
     }
   }
@@ -267,7 +269,7 @@ export class Schemas {
     const key = `${connection}\u0000${database}`;
     const classes = this.#observed.get(key)?.classes ?? new ColumnClasses();
     classes.setRules(this.#classifications, connection, database);
-    classes.observe(schema.relations);
+    classes.observe(schema.relations, this.#copiesIn(key, schema));
     this.#observed.set(key, { connection, database, schema, classes });
     this.#index.set(key, new SchemaIndex(schema, classes));
   }
@@ -277,10 +279,21 @@ export class Schemas {
     const key = `${connection}\u0000${database}`;
     const observed = this.#observed.get(key);
     if (observed === undefined) return;
-    const { schema, classes } = observed;
-    classes.recordCopies(copies);
-    classes.observe(schema.relations);
-    this.#index.set(key, new SchemaIndex(schema, classes));
+    const recorded = this.#copiesIn(key, observed.schema);
+    recorded.record(copies);
+    for (const [other, { schema, classes }] of this.#observed) {
+      if (this.#copiesIn(other, schema) !== recorded) continue;
+      classes.observe(schema.relations, recorded);
+      this.#index.set(other, new SchemaIndex(schema, classes));
+    }
+  }
+
+  /** By what the server says the database is: another connection may lead to the same one. */
+  #copiesIn(key: string, { identity }: Schema): RecordedCopies {
+    const of = identity === "" ? key : identity;
+    const copies = this.#copies.get(of) ?? new RecordedCopies();
+    this.#copies.set(of, copies);
+    return copies;
   }
 
   of(connection: string, database: string): SchemaIndex | undefined {
