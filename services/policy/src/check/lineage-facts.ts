@@ -49,7 +49,7 @@ export function lineageFacts(outline: Outline, scope: LineageScope, missing: Set
     },
   });
   for (const text of lineage.missing) missing.add(text);
-  const flows = classifiedFlows(lineage.flows, index);
+  const flows = classifiedFlows(lineage.unwalked ? [...lineage.flows, ...unknownFlows(outline)] : lineage.flows, index);
   if (!followsResults) return { ...NONE, flows };
   const { statements, probes } = lineage;
   // Too many to be listed are still of all their classes.
@@ -80,8 +80,9 @@ const ownNamed = (outline: Outline): NamedStatement[] =>
     text,
   }));
 
-function unfollowed(outline: Outline, hidden: readonly string[]): LineageFacts {
-  const flows = outline.relations
+/** Anything may be put into what is written. */
+const unknownFlows = (outline: Outline): ColumnFlow[] =>
+  outline.relations
     .filter(({ actions }) => actions.includes("write"))
     .map(({ schema, name, temporary }) =>
       ColumnFlow.fromPartial({
@@ -91,6 +92,9 @@ function unfollowed(outline: Outline, hidden: readonly string[]): LineageFacts {
         temporary: temporary === true,
       }),
     );
+
+function unfollowed(outline: Outline, hidden: readonly string[]): LineageFacts {
+  const flows = unknownFlows(outline);
   if (hidden.length === 0) return { ...NONE, flows };
   const lineage = Array.from({ length: outline.statementCount }, (_, statement) =>
     StatementLineage.fromPartial({ statement, unknown: TOO_LARGE }),

@@ -45,8 +45,10 @@ export interface TextLineage {
   statements: StatementLineage[];
   probes: Probe[];
   flows: ColumnFlow[];
-  /** something could not be walked: there may be more probes and flows */
+  /** something could not be told: there may be more probes */
   incomplete: boolean;
+  /** something could not be walked: there may be more flows, too */
+  unwalked: boolean;
   /** texts that `syntax` did not know yet: what depends on them is unknown here */
   missing: string[];
 }
@@ -61,7 +63,7 @@ export function lineageOf(statements: readonly RawStatement[], input: LineageInp
   const probes = new Set<number>();
   const searches = new Set<number>();
   const missing = new Set<string>();
-  const found: TextLineage = { statements: [], probes: [], flows: [], incomplete: false, missing: [] };
+  const found: TextLineage = { statements: [], probes: [], flows: [], incomplete: false, unwalked: false, missing: [] };
   for (const [statement, { stmt }] of statements.entries()) {
     const names: Names = { index, database, searchPath, stale: schemaTouched || statement > definesFrom, temporary };
     const run = new Run(names, input.syntax, walkers);
@@ -70,6 +72,7 @@ export function lineageOf(statements: readonly RawStatement[], input: LineageInp
     for (const key of run.searches) searches.add(key);
     for (const text of run.missing) missing.add(text);
     found.incomplete ||= run.incomplete;
+    found.unwalked ||= run.unwalked;
     for (const written of run.written) found.flows.push(columnFlow(written, index));
   }
   found.probes = baseColumns(probes, index).map((column) => {
@@ -85,7 +88,7 @@ function resultIn(stmt: JsonObject, run: Run, input: LineageInput): Result {
   try {
     return resultOf(inner.type, inner.node, { env: TOP, run, named: input.named, nesting: 0 });
   } catch (error) {
-    run.incomplete = true;
+    run.notWalked();
     // A stack that overflows, or a shape of the tree that nothing here has foreseen.
     const why = error instanceof RangeError ? "it nests too deeply to be followed" : "it could not be followed";
     return { kind: "rows", shape: unknownShape(why) };

@@ -55,8 +55,10 @@ export class Run {
   unrecognised = "";
   /** a temporary relation has been named */
   usesTemporary = false;
-  /** it was too much: there may be more probes, and more that is written */
+  /** there may be more probes */
   incomplete = false;
+  /** it was too much: there may be more that is written, too */
+  unwalked = false;
   readonly names: Names;
   readonly syntax: Syntax;
   readonly #walkers: Walkers;
@@ -84,6 +86,7 @@ export class Run {
     if (part.unrecognised !== "") this.note(part.unrecognised);
     this.usesTemporary ||= part.usesTemporary;
     this.incomplete ||= part.incomplete;
+    this.unwalked ||= part.unwalked;
   }
 
   query(type: string, node: JsonObject, env: Env): Shape {
@@ -121,8 +124,14 @@ export class Run {
   #enter(): string | undefined {
     const tooDeep = ++this.#depth > MAX_DEPTH;
     if (!tooDeep && ++this.#steps <= MAX_STEPS) return undefined;
-    this.incomplete = true;
+    this.notWalked();
     return tooDeep ? TOO_DEEP : TOO_LARGE;
+  }
+
+  /** Part of the text is left out. */
+  notWalked(): void {
+    this.incomplete = true;
+    this.unwalked = true;
   }
 
   /** Results depend on it without showing it. */

@@ -30,6 +30,10 @@ export function withClause(clause: Json | undefined, outer: Env, run: Run): Env 
     const shape = openShape(run.unknown("expressions of WITH that name each other"));
     env = { ...env, ctes: { name: nameOf(item), shape, outer: env.ctes } };
   }
+  if (clause["ctes"].length > MAX_CTES) run.notWalked();
+  if (circle.length > 0) run.incomplete = true;
+  // What they probe and write counts all the same.
+  for (const item of circle) plainQuery(unwrap(item)?.node ?? {}, env, run);
   return env;
 }
 
