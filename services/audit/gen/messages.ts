@@ -94,6 +94,7 @@ export const messages: Readonly<Record<string, readonly FieldRow[]>> = {
     [1, "kind", "enum", "CacheScope.Kind", false, "public"],
     [2, "erasable", "uint", "", true, "public"],
     [3, "expires_at_ms", "int", "", false, "public"],
+    [4, "counts_probes", "bool", "", false, "public"],
   ],
   CancelRequested: [
     [1, "client_address", "string", "", false, "public"],
