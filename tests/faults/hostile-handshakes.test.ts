@@ -53,7 +53,7 @@ const encrypted: readonly [what: string, bytes: Buffer, code: string][] = [
   ["HTTP", HTTP, "08P01"],
   ["a second SSLRequest, and nonsense", Buffer.concat([SSL_REQUEST, HTTP]), "08P01"],
   ["no user", startup({ database: "orders" }), "28000"],
-  ["a replication session", startup({ user: "engineer", database: "orders", replication: "database" }), "22023"],
+  ["a replication session", startup({ user: "engineer", database: "orders", replication: "database" }), "0A000"],
 ];
 
 test.each(encrypted)("in TLS, %s is refused in words", async (_, bytes, code) => {
