@@ -99,6 +99,9 @@ test("no reader of the log without the right finds one", { timeout: 120_000 }, a
 const isBytes = (value: unknown): value is { data: number[] } =>
   typeof value === "object" && value !== null && (value as { type?: unknown }).type === "Buffer";
 
+/** Milliseconds, microseconds and nanoseconds since 1970, in which digits of a marked number stand by chance. */
+const CLOCKS = /\b1\d{12}(?:\d{3}){0,2}\b/g;
+
 test("no metric, trace or service's log has one", async () => {
   const marks = hiddenFrom("security");
   for (const service of SERVICE_NAMES) {
@@ -108,7 +111,7 @@ test("no metric, trace or service's log has one", async () => {
   }
   const files = readdirSync(gateway.logs).map((file) => join(gateway.logs, file));
   for (const file of [...files, gateway.traces]) {
-    const finds = marks.inBytes(readFileSync(file));
+    const finds = marks.inBytes(Buffer.from(readFileSync(file, "utf8").replace(CLOCKS, "")));
     expect(finds.map((find) => `${file}: ${told(find)}`)).toEqual([]);
   }
 });

@@ -34,6 +34,8 @@ const RUNS = /[ghjkqvwxz]{5,}|[0-9a-f]{8,}/g;
 /** longer runs of hex digits are hashes and ids, in which digits of a marked number stand by chance */
 const HASH = 24;
 const AROUND = 48;
+/** Lengths before cells and messages, whose last byte may look like a letter that goes before what may be seen. */
+const LENGTHS = /\0\0[\0-\x3f][^]/g;
 
 const stripped = (text: string): string => text.replace(/[^a-z0-9]+/g, "");
 const turned = (text: string): string => [...text].toReversed().join("");
@@ -53,7 +55,7 @@ export class Marks {
 
   /** Finds in the bytes of a conversation, or of a log. */
   inBytes(bytes: Buffer): Find[] {
-    const raw = bytes.toString("latin1");
+    const raw = bytes.toString("latin1").replace(LENGTHS, "\0\0\0\0");
     const lower = raw.toLowerCase();
     const found = [
       ...this.#inText(lower, "plain"),

@@ -90,7 +90,7 @@ class Composer {
   }
 
   #change(): string {
-    const target = this.#pick(["dump", "bin", "folk", "scratch"]);
+    const target = this.#pick(["dump", "bin", "folk", "yard"]);
     const from = this.#from(2);
     const text = this.#text(from.sources, 2);
     const returning =
@@ -114,7 +114,7 @@ class Composer {
     }
   }
 
-  #textColumn = (target: string): string => ({ dump: "label", bin: "t", folk: "name", scratch: "t" })[target]!;
+  #textColumn = (target: string): string => ({ dump: "label", bin: "t", folk: "name", yard: "t" })[target]!;
   #column = (target: string): string => `${target}.${this.#textColumn(target)}`;
 
   /** A query with so many columns of text, at least. */

@@ -46,7 +46,8 @@ CREATE TABLE plain (id int PRIMARY KEY, label text, n int);
 INSERT INTO plain VALUES (1, 'red', 10), (2, 'green', 20), (3, 'blue', 30);
 CREATE TABLE scratch (id int, t text);
 
--- What cases copy hidden values into: a copy keeps its class for good, so that nobody else is to use these.
+-- What cases and random commands copy hidden values into: a copy keeps its class for good, so nobody else is to use these.
+CREATE TABLE yard (id int, t text);
 CREATE TABLE dump (id int PRIMARY KEY, label text, n int);
 INSERT INTO dump SELECT * FROM plain;
 CREATE TABLE bin (id int, t text);
