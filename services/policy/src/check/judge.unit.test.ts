@@ -184,20 +184,6 @@ test("a renamed column keeps its class", async () => {
   expect(outcome(await w.check("COPY customers (e) TO STDOUT"))).toBe("hold hold-transfer-of-classified-data");
 });
 
-test("what a rule makes of a command is not looked into: writing there is opaque", async () => {
-  const w = await open();
-  const schema = (await import("../../testing/world.ts")).demoSchema();
-  for (const relation of schema.relations) if (relation.name === "orders") relation.hasRules = true;
-  for (const connection of ["orders", "sandbox"]) {
-    w.apply({ $case: "schemaObserved", value: { connection, database: connection, schema, digest: "", edge: "" } });
-  }
-  const insert = "INSERT INTO orders (id) VALUES (9)";
-  expect(outcome(await w.check(insert))).toBe("deny not-permitted");
-  expect(outcome(await w.check(insert, { connection: "sandbox" }))).toBe("forward");
-  expect(outcome(await w.check("SELECT id FROM orders"))).toBe("forward");
-  expect(outcome(await w.check(`EXPLAIN ${insert}`))).toBe("forward");
-});
-
 test.each([
   ["off", { standard_conforming_strings: "off", client_encoding: "UTF8" }],
   ["not told", { client_encoding: "UTF8" }],

@@ -139,11 +139,6 @@ class Resolving {
       if (writes && relation !== undefined && (relation.hasTriggers || relation.hasRules || isView(relation.kind))) {
         this.#userCode = true;
       }
-      if (writes && relation?.hasRules === true) {
-        // The server makes another command of it, or several.
-        this.#opaque = true;
-        entry.actions.add("opaque");
-      }
     }
   }
 
