@@ -16,7 +16,9 @@ export function identityOf(pid: number): ProcessIdentity | undefined {
     // The second field is the program's name in brackets, in which anything may stand.
     const stat = readFileSync(`/proc/${pid}/stat`, "latin1");
     const fields = stat.slice(stat.lastIndexOf(")") + 2).split(" ");
-    if (fields[0] === "Z" || fields[0] === "X") return undefined;
+    // Its first thread may have ended while others (field 20) still hold its files and ports.
+    const over = fields[0] === "Z" && Number(fields[17]) <= 1;
+    if (over || fields[0] === "X") return undefined;
     const boot = readFileSync("/proc/sys/kernel/random/boot_id", "latin1").trim();
     return { pid, boot, startedTicks: Number(fields[19]) };
   } catch {
