@@ -1,5 +1,5 @@
 -- The corpus's own schema. Every hidden value is marked: letters of `ghjkqvwxz` that stand together nowhere else.
--- What masking leaves of two values must not be a part of a third: no address begins with the letter before a card's last four.
+-- What masking leaves of two values must not be a part of a third: no address begins, and no number ends, with the letter before a card's last four.
 
 CREATE TABLE teams (id int PRIMARY KEY, name text NOT NULL);
 INSERT INTO teams VALUES (1, 'core'), (2, 'field');
@@ -26,11 +26,11 @@ CREATE TABLE people (
   notes text
 );
 INSERT INTO people VALUES
-  (1, 'Ada', 1, 'xzwzkvgjzq@qvgzjx.example', 'gxhx-qvwz-qkxz', 'qwhz-qvjk-hxjg-vwhz', 'kzvjqhjqgxjz', 'hzkxkhgjvhvk',
+  (1, 'Ada', 1, 'xzwzkvgjzq@qvgzjx.example', 'gxhx-qvwz-qkxz', 'qwhz-qvjk-hxjq-vwhz', 'kzvjqhjqgxjz', 'hzkxkhgjvhvk',
    731907319, '1907-03-19', 73190731907.31, '7319c0de-7319-4aaa-8bbb-c0de73190731', '203.0.113.219', 'hjwhgwzgvxwk',
    '{hxzjxwjzkjkz,vxvkvkhvkxwx}', '(7319073.25,1907319.75)', '{"pin": "hwvzkwgjhgxg"}', '<l>xjhkwgwghkvg</l>',
    'Write to wghwkjgkzh@vjvqhj.example.com soon'),
-  (2, 'Bob', 1, 'hwghqwjzqw@zhvzkh.example', 'kjxq-vzjk-wzjg', 'zqhx-hjqv-ghkg-xkjz', 'xjzvjvkqxqzh', 'zhvxqjvzkwgx',
+  (2, 'Bob', 1, 'hwghqwjzqw@zhvzkh.example', 'kjxq-vzjk-wzjg', 'zqhx-hjqv-ghkq-xkjz', 'xjzvjvkqxqzh', 'zhvxqjvzkwgx',
    842618426, '1911-11-23', 84261842618.42, '8426feed-8426-4ccc-9ddd-feed84261842', '198.51.100.183', 'gkvgqhvxzvhg',
    '{jwgwvkqxjzkg}', '(8426184.25,2618426.75)', '{"pin": "xqghkqjqgjqk"}', '<l>vjwkhxwkgwhj</l>',
    'Nothing to tell'),
