@@ -26,38 +26,13 @@ export class OwnQueries {
    * `done` gets the rows, or undefined when the target refused.
    */
   ask(sql: string, cycle: number, sync: boolean, done: (rows: Rows | undefined) => void): OwnMessages {
-    const own: OwnQuestion = {
-      rows: [],
-      fields: [],
-      failed: false,
-      finish: () => done(own.failed ? undefined : own.rows),
-    };
-    const question = (reply: Question["reply"], last = false): Question => ({
-      reply,
-      cycle,
-      command: undefined,
-      own,
-      last,
-    });
-    const questions = [
-      question("close"),
-      question("parse"),
-      question("bind"),
-      question("execute"),
-      question("close"),
-      question("close", !sync),
+    const between: Asked[] = [
+      ["parse", serialize.parse({ name: this.#name, text: sql })],
+      ["bind", serialize.bind({ portal: this.#name, statement: this.#name })],
+      ["execute", serialize.execute({ portal: this.#name, rows: 0 })],
+      ["close", this.#closePortal],
     ];
-    if (sync) questions.push(question("sync", true));
-    const bytes = Buffer.concat([
-      this.#closeStatement,
-      serialize.parse({ name: this.#name, text: sql }),
-      serialize.bind({ portal: this.#name, statement: this.#name }),
-      serialize.execute({ portal: this.#name, rows: 0 }),
-      this.#closePortal,
-      this.#closeStatement,
-      sync ? serialize.sync() : serialize.flush(),
-    ]);
-    return { bytes, questions };
+    return this.#messages(between, cycle, sync, (own) => done(own.failed ? undefined : own.rows));
   }
 
   /**
@@ -70,28 +45,26 @@ export class OwnQueries {
     sync: boolean,
     done: (fields: readonly FieldDescription[] | undefined) => void,
   ): OwnMessages {
-    const own: OwnQuestion = {
-      rows: [],
-      fields: [],
-      failed: false,
-      finish: () => done(own.failed ? undefined : own.fields),
-    };
-    const question = (reply: Question["reply"], last = false): Question => ({
-      reply,
-      cycle,
-      command: undefined,
-      own,
-      last,
+    const between: Asked[] = [
+      ["parse", serialize.parse({ name: this.#name, text: sql })],
+      ["describe-statement", serialize.describe({ type: "S", name: this.#name })],
+    ];
+    return this.#messages(between, cycle, sync, (own) => done(own.failed ? undefined : own.fields));
+  }
+
+  /** A statement of the gateway's own, from before it is made until after it is gone. */
+  #messages(between: readonly Asked[], cycle: number, sync: boolean, done: (own: OwnQuestion) => void): OwnMessages {
+    const own: OwnQuestion = { rows: [], fields: [], failed: false, finish: () => done(own) };
+    const close: Asked = ["close", this.#closeStatement];
+    const asked = [close, ...between, close];
+    if (sync) asked.push(["sync", serialize.sync()]);
+    const questions = asked.map(([reply], i): Question => {
+      return { reply, cycle, command: undefined, own, last: i === asked.length - 1 };
     });
-    const questions = [question("close"), question("parse"), question("describe-statement"), question("close", !sync)];
-    if (sync) questions.push(question("sync", true));
-    const bytes = Buffer.concat([
-      this.#closeStatement,
-      serialize.parse({ name: this.#name, text: sql }),
-      serialize.describe({ type: "S", name: this.#name }),
-      this.#closeStatement,
-      sync ? serialize.sync() : serialize.flush(),
-    ]);
-    return { bytes, questions };
+    const messages = asked.map(([, message]) => message);
+    return { bytes: Buffer.concat(sync ? messages : [...messages, serialize.flush()]), questions };
   }
 }
+
+/** A message, and what answers it. */
+type Asked = readonly [reply: Question["reply"], message: Buffer];
